@@ -1,0 +1,27 @@
+//! What a sandboxed program may do ([`Policy`]), what it promises to hold ([`Guarantee`]), and what is said
+//! afterwards ([`Report`]).
+//!
+//! Plain data: nothing here calls the operating system, and the same types serve every front end and every
+//! backend.
+#![forbid(unsafe_code)]
+
+mod capability;
+mod guarantee;
+mod policy;
+mod problem;
+mod profile;
+mod report;
+mod units;
+mod words;
+
+pub use capability::Capability;
+pub use guarantee::{Guarantee, GuaranteeRow, Status};
+pub use policy::{
+    Access, Base, Environment, Filesystem, Grant, HostUser, IdMap, Layer, Limits, Network, Policy, Process,
+    Tmpfs, Toolchain,
+};
+pub use problem::{Problem, Refusal};
+pub use profile::{BUILTIN_PROFILES, Profile};
+pub use report::{Exceeded, Exit, Reason, Report, SCHEMA, Usage};
+pub use units::{Size, parse_duration, parse_size};
+pub use words::{BindSpec, TmpfsSpec, Variable};

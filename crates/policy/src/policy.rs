@@ -1,0 +1,386 @@
+//! What a program may do. Portable, plain data: a profile file, the command line and the API all end here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::duration_text;
+use crate::words::absolute;
+use crate::{BindSpec, Capability, Guarantee, Problem, Profile, Size, Variable};
+
+/// What one program may do.
+///
+/// Paths stand as they were written (`.` is the working directory, `~` the caller's home); they are resolved
+/// on the host where the policy is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// The profile that it began as.
+    pub profile: String,
+    /// The files that it sees.
+    pub filesystem: Filesystem,
+    /// The network that it reaches.
+    pub network: Network,
+    /// The capabilities that it keeps inside its own user namespace; normally none.
+    pub capabilities: BTreeSet<Capability>,
+    /// What it may use.
+    pub limits: Limits,
+    /// Its environment variables.
+    pub environment: Environment,
+    /// Who it is.
+    pub process: Process,
+    /// Guarantees that the caller does without, by name.
+    pub waived: BTreeSet<Guarantee>,
+}
+
+/// The files of a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Filesystem {
+    /// What is there before anything is granted.
+    pub base: Base,
+    /// Host files shown inside. The longest path wins, whatever the order.
+    pub grants: Vec<Grant>,
+    /// Empty writable folders in memory.
+    pub tmpfs: Vec<Tmpfs>,
+    /// Paths and globs that stay hidden, whatever else is granted.
+    pub deny: Vec<String>,
+    /// Device nodes shown inside beside the usual ones (`null`, `zero`, `full`, `random`, `urandom`, `tty`).
+    pub devices: Vec<PathBuf>,
+    /// Where the program starts; its caller's working directory when not said.
+    pub workdir: Option<PathBuf>,
+    /// Whether the program's own toolchain is found and shown read-only.
+    pub toolchain: Toolchain,
+    /// Names at the root of every writable folder that stay read-only because they steer tools outside.
+    pub protected: Vec<String>,
+}
+
+/// What a sandbox shows before anything is granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Base {
+    /// The host's programs, read-only, and a minimal `/etc`.
+    Host,
+    /// Nothing.
+    Empty,
+    /// The folder of another system, read-only.
+    Rootfs(PathBuf),
+}
+
+/// May a path be changed?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Read and execute.
+    Read,
+    /// Read, execute and change.
+    Write,
+}
+
+/// Where a grant was said: the caller's word on a path beats the profile's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// In the profile.
+    Profile,
+    /// On the command line, or through the API.
+    Caller,
+}
+
+/// One host path shown inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Grant {
+    /// The host's path, as written.
+    pub source: PathBuf,
+    /// Where it appears; at its own place when not said.
+    pub destination: Option<PathBuf>,
+    /// May it be changed?
+    pub access: Access,
+    /// Who said so.
+    pub layer: Layer,
+}
+
+/// An empty writable folder in memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tmpfs {
+    /// The absolute path inside.
+    pub path: PathBuf,
+    /// Its size in bytes; `limits.tmp` when not said.
+    #[serde(default)]
+    pub size: Option<Size>,
+}
+
+/// Whether the toolchain of the command is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Toolchain {
+    /// Follow the command through shim, symlink, `#!` and `pyvenv.cfg`, and show what it needs read-only.
+    Auto,
+    /// Show nothing that was not granted.
+    None,
+}
+
+/// The network of a sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// A loopback of its own, and nothing else.
+    None,
+    /// The host's network.
+    Host,
+}
+
+/// What a sandbox may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Wall-clock time from the program's start.
+    #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// Time between the polite signal and the kill.
+    #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
+    pub grace: Option<Duration>,
+    /// Open files of one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nofile: Option<u64>,
+    /// Size of one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_size: Option<Size>,
+    /// Stack of one thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<Size>,
+    /// Size of each folder in memory (`/tmp`, HOME).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tmp: Option<Size>,
+}
+
+impl Limits {
+    /// The grace when none is said.
+    pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+    /// The size of `/tmp` and HOME when none is said.
+    pub const DEFAULT_TMP: Size = Size(1 << 30);
+
+    /// Time between the polite signal and the kill.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.grace.unwrap_or(Self::DEFAULT_GRACE)
+    }
+
+    /// Size of each folder in memory.
+    #[must_use]
+    pub fn tmp(&self) -> Size {
+        self.tmp.unwrap_or(Self::DEFAULT_TMP)
+    }
+}
+
+/// The environment of a sandbox, on top of what every program gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Environment {
+    /// Variables with a value.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+    /// Variables taken from the caller, where it has them.
+    #[serde(default)]
+    pub pass: Vec<String>,
+}
+
+/// Who the program is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// User id inside; the caller's when not said.
+    pub uid: Option<u32>,
+    /// Group id inside; the caller's when not said.
+    pub gid: Option<u32>,
+    /// Host identity, for host root only.
+    pub user: HostUser,
+    /// Which ids exist inside.
+    pub id_map: IdMap,
+    /// Host name inside.
+    pub hostname: String,
+}
+
+/// The host identity of a sandbox that host root starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostUser {
+    /// An unprivileged id that nobody else has.
+    Auto,
+    /// This user id.
+    Uid(u32),
+    /// This user.
+    Name(String),
+}
+
+/// Which ids exist inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdMap {
+    /// One user and one group.
+    Single,
+    /// The caller's subordinate ids too (`subuid(5)`, `subgid(5)`), through `newuidmap` and `newgidmap`.
+    Range,
+}
+
+impl Policy {
+    /// The policy of a built-in profile.
+    ///
+    /// # Errors
+    /// There is no such profile; the message lists them.
+    pub fn builtin(name: &str) -> Result<Self, Problem> {
+        Profile::builtin(name).map(Profile::into_policy)
+    }
+
+    /// Shows `path` at its own place, read-only.
+    #[must_use]
+    pub fn ro(self, path: impl Into<PathBuf>) -> Self {
+        self.grant(path.into(), None, Access::Read)
+    }
+
+    /// Shows `path` at its own place, writable.
+    #[must_use]
+    pub fn rw(self, path: impl Into<PathBuf>) -> Self {
+        self.grant(path.into(), None, Access::Write)
+    }
+
+    /// Shows a host path somewhere else.
+    #[must_use]
+    pub fn bind(self, spec: BindSpec) -> Self {
+        self.grant(spec.source, Some(spec.destination), spec.access)
+    }
+
+    fn grant(mut self, source: PathBuf, destination: Option<PathBuf>, access: Access) -> Self {
+        self.filesystem.grants.push(Grant { source, destination, access, layer: Layer::Caller });
+        self
+    }
+
+    /// Does without a guarantee that this host cannot give, or that this run does not need.
+    #[must_use]
+    pub fn waive(mut self, guarantee: Guarantee) -> Self {
+        self.waived.insert(guarantee);
+        self
+    }
+
+    /// Sets or passes one variable.
+    ///
+    /// # Errors
+    /// The variable is not UTF-8.
+    pub fn variable(&mut self, variable: &Variable) -> Result<(), String> {
+        let text = |t: &std::ffi::OsStr| {
+            t.to_str().map(str::to_owned).ok_or_else(|| format!("`{}` is not UTF-8", t.to_string_lossy()))
+        };
+        let name = text(&variable.name)?;
+        match &variable.value {
+            None => self.environment.pass.push(name),
+            Some(value) => {
+                self.environment.set.insert(name, text(value)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// What no host could carry out, found without looking at one.
+    ///
+    /// # Errors
+    /// The first thing that is wrong: a relative path inside, a bad host name, an id that cannot be.
+    pub fn check(&self) -> Result<(), Problem> {
+        let inside = self.filesystem.grants.iter().filter_map(|g| g.destination.as_ref());
+        let inside = inside.chain(self.filesystem.tmpfs.iter().map(|t| &t.path));
+        for path in inside.chain(&self.filesystem.workdir) {
+            let text = path.to_str().ok_or_else(|| {
+                Problem::request("path", format!("the path inside, `{}`, is not UTF-8", path.display()))
+            })?;
+            let clean = absolute(text).map_err(|why| Problem::request("path", why).at(path))?;
+            if clean.parent().is_none() && self.filesystem.workdir.as_ref() != Some(path) {
+                let why = "the root of a sandbox is its own: nothing can be mounted at `/`".to_owned();
+                return Err(Problem::request("path", why).remedy("for another system's files use --rootfs DIR"));
+            }
+        }
+        check_hostname(&self.process.hostname)?;
+        for id in [self.process.uid, self.process.gid].into_iter().flatten() {
+            if id == u32::MAX {
+                return Err(Problem::request("id", format!("the id {id} means \"no id\" to the kernel")));
+            }
+        }
+        if self.network == Network::Host && self.process.hostname.is_empty() {
+            return Err(Problem::request("hostname", "the host name is empty".into()));
+        }
+        for guarantee in &self.waived {
+            if matches!(guarantee, Guarantee::Fds | Guarantee::Environment) {
+                let why = format!("`{guarantee}` needs nothing from the host, so it cannot be waived");
+                return Err(Problem::request("waiver", why));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same policy with every value of a variable taken out: what a report may hold.
+    #[must_use]
+    pub fn without_values(&self) -> Self {
+        let mut policy = self.clone();
+        policy.environment.set.values_mut().for_each(|v| v.replace_range(.., "(set)"));
+        policy
+    }
+
+    /// SHA-256 of the policy as a report shows it, in hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let json = serde_json::to_vec(&self.without_values()).unwrap_or_default();
+        Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A host name is at most 64 bytes for the kernel (`sethostname(2)`), and text that tools can read.
+fn check_hostname(name: &str) -> Result<(), Problem> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_';
+    let why = if name.is_empty() {
+        "the host name is empty"
+    } else if name.len() > 64 {
+        "the host name is longer than 64 bytes"
+    } else if !name.chars().all(plain) {
+        "the host name holds something else than letters, digits, `-`, `_` and `.`"
+    } else {
+        return Ok(());
+    };
+    Err(Problem::request("hostname", format!("{why}: `{}`", name.escape_default())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy {
+        Policy::builtin("default").unwrap()
+    }
+
+    #[test]
+    fn what_no_host_could_do_is_named() {
+        let mut root = policy();
+        root.filesystem.tmpfs.push(Tmpfs { path: "/".into(), size: None });
+        let mut relative = policy();
+        relative.filesystem.workdir = Some("work".into());
+        let mut long = policy();
+        long.process.hostname = "x".repeat(65);
+        let mut odd = policy();
+        odd.process.hostname = "a\nb".into();
+        let mut id = policy();
+        id.process.uid = Some(u32::MAX);
+        for (bad, part) in
+            [(root, "root of a sandbox"), (relative, "relative"), (long, "64"), (odd, "letters"), (id, "no id")]
+        {
+            let problem = bad.check().unwrap_err();
+            assert!(problem.message.contains(part), "{problem}");
+        }
+        policy().check().unwrap();
+    }
+
+    #[test]
+    fn a_report_never_holds_a_value() {
+        let mut policy = policy();
+        policy.variable(&Variable::parse("TOKEN=secret".as_ref()).unwrap()).unwrap();
+        let json = serde_json::to_string(&policy.without_values()).unwrap();
+        assert!(json.contains("TOKEN") && !json.contains("secret"), "{json}");
+    }
+}

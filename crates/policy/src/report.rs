@@ -1,0 +1,181 @@
+//! How a run ended, what it used, and what held: the JSON that scripts read.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Guarantee, GuaranteeRow, Policy, Problem};
+
+/// The version of the report's JSON.
+pub const SCHEMA: u32 = 1;
+
+/// The account of one run, written on every ending, refusals too.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The version of Ringfence.
+    pub version: String,
+    /// A name that no other run has.
+    pub id: String,
+    /// The name that the caller gave.
+    pub name: Option<String>,
+    /// The command as given.
+    pub command: Vec<String>,
+    /// The profile that the policy began as.
+    pub profile: String,
+    /// The effective policy; names of variables, never their values. `null` when none could be read.
+    pub policy: Option<serde_json::Value>,
+    /// SHA-256 of `policy`.
+    pub policy_sha256: Option<String>,
+    /// When the run began, UTC, RFC 3339.
+    pub started_at: String,
+    /// How it ended.
+    pub exit: Exit,
+    /// Why it did not run, when it did not.
+    pub error: Option<Problem>,
+    /// What it used; `null` when the program never started.
+    pub usage: Option<Usage>,
+    /// Which kernel layer held which guarantee; empty when nothing was set up.
+    pub receipt: Vec<GuaranteeRow>,
+    /// Guarantees that the caller waived.
+    pub waived: Vec<Guarantee>,
+}
+
+impl Report {
+    /// A report of a run that has not ended: everything that is known before the start.
+    #[must_use]
+    pub fn begin(id: String, command: Vec<String>, policy: Option<&Policy>, started_at: String) -> Self {
+        Self {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            id,
+            name: None,
+            command,
+            profile: policy.map_or_else(String::new, |p| p.profile.clone()),
+            policy: policy.and_then(|p| serde_json::to_value(p.without_values()).ok()),
+            policy_sha256: policy.map(Policy::sha256),
+            started_at,
+            exit: Exit { code: None, signal: None, reason: Reason::Internal, exceeded: Vec::new(), detail: None },
+            error: None,
+            usage: None,
+            receipt: Vec::new(),
+            waived: policy.map_or_else(Vec::new, |p| p.waived.iter().copied().collect()),
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// The program's own status, when it exited.
+    pub code: Option<i32>,
+    /// The signal that ended it, when one did.
+    pub signal: Option<i32>,
+    /// The one reason that decides the exit status.
+    pub reason: Reason,
+    /// Limits that the final usage exceeds.
+    pub exceeded: Vec<Exceeded>,
+    /// One sentence, where there is more to say.
+    pub detail: Option<String>,
+}
+
+impl Exit {
+    /// The exit status of `ringfence run`, as CONTRACT says it.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match self.reason {
+            Reason::Exited => u8::try_from(self.code.unwrap_or(0) & 0xff).unwrap_or(u8::MAX),
+            Reason::Signalled => u8::try_from(128 + self.signal.unwrap_or(0)).unwrap_or(u8::MAX),
+            Reason::Timeout => 124,
+            Reason::Killed => 137,
+            Reason::Refused | Reason::Setup | Reason::Internal => 125,
+            Reason::NotExecutable => 126,
+            Reason::NotFound => 127,
+        }
+    }
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The program exited.
+    Exited,
+    /// A signal ended the program.
+    Signalled,
+    /// The deadline ended it, or it ended after its deadline.
+    Timeout,
+    /// Its owner killed it.
+    Killed,
+    /// A guarantee could not be given.
+    Refused,
+    /// The sandbox was not set up, or the request was wrong.
+    Setup,
+    /// The command was not found.
+    NotFound,
+    /// The command was found but cannot be executed.
+    NotExecutable,
+    /// Ringfence itself failed.
+    Internal,
+}
+
+/// A limit that the final usage exceeds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exceeded {
+    /// The limit, by the name of its flag.
+    pub limit: String,
+    /// What was allowed, in the limit's own unit (microseconds, bytes, a count).
+    pub allowed: u64,
+    /// What was used.
+    pub used: u64,
+}
+
+/// What a run used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Wall clock from the program's start, in microseconds.
+    pub wall_us: u64,
+    /// From the request to the program's start, in microseconds.
+    pub setup_us: u64,
+    /// Processor time of the whole tree, in microseconds.
+    pub cpu_us: u64,
+    /// Its part in user mode.
+    pub cpu_user_us: u64,
+    /// Its part in the kernel.
+    pub cpu_system_us: u64,
+    /// The most memory that one process held (the tree's peak needs a cgroup).
+    pub peak_memory_bytes: u64,
+    /// Where `peak_memory_bytes` comes from.
+    pub memory_source: String,
+    /// The largest resident set of one process, in bytes.
+    pub max_rss_bytes: u64,
+    /// Context switches that the scheduler forced.
+    pub switches_forced: u64,
+    /// Context switches by waiting.
+    pub switches_voluntary: u64,
+    /// Bytes of standard output; `null` where the stream was passed directly.
+    pub stdout_bytes: Option<u64>,
+    /// Bytes of standard error; `null` where the stream was passed directly.
+    pub stderr_bytes: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(reason: Reason, code: Option<i32>, signal: Option<i32>) -> u8 {
+        Exit { code, signal, reason, exceeded: Vec::new(), detail: None }.status()
+    }
+
+    #[test]
+    fn statuses_are_the_contracts() {
+        assert_eq!(exit(Reason::Exited, Some(3), None), 3);
+        assert_eq!(exit(Reason::Signalled, None, Some(9)), 137);
+        assert_eq!(exit(Reason::Timeout, Some(0), None), 124, "even if the program then exits 0");
+        assert_eq!(exit(Reason::Killed, Some(0), None), 137);
+        for reason in [Reason::Refused, Reason::Setup, Reason::Internal] {
+            assert_eq!(exit(reason, None, None), 125);
+        }
+        assert_eq!(exit(Reason::NotExecutable, None, None), 126);
+        assert_eq!(exit(Reason::NotFound, None, None), 127);
+    }
+}
