@@ -1,0 +1,66 @@
+//! PID 1 of a sandbox: carries out a plan that its supervisor wrote, starts the program, reaps, and answers.
+//!
+//! It is the only code of ours that runs inside before the program. Freestanding: no libc, no allocator, no
+//! formatting, nothing of the host in its memory but the plan. Its parts, in the order in which they run:
+//! `start` (entry), `plan` (the mapped image), `steps` (one short function for each step, in `mounts`,
+//! `system`, `privileges`, `verify`, `target`), `watch` (the loop that never blocks but in poll).
+#![no_std]
+#![no_main]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+#[path = "../src/abi.rs"]
+#[allow(dead_code, reason = "shared with the supervisor's side")]
+mod abi;
+mod mounts;
+mod plan;
+mod privileges;
+mod start;
+mod steps;
+#[path = "../src/sys.rs"]
+#[allow(dead_code, reason = "shared with the supervisor's side")]
+mod sys;
+mod system;
+mod target;
+mod text;
+mod verify;
+mod watch;
+#[path = "../src/wire.rs"]
+#[allow(dead_code, reason = "shared with the supervisor's side")]
+mod wire;
+
+use plan::Plan;
+use sys::Fd;
+use wire::Op;
+
+/// Runs the plan in the file that the one argument names.
+fn main(plan_fd: Fd) -> ! {
+    let Ok(plan) = Plan::map(plan_fd) else { sys::exit(125) };
+    let mut context = steps::Context { plan, old_root: None };
+    for (index, step) in plan.steps.iter().enumerate() {
+        if step.op == Op::Fork as u32 {
+            match target::fork() {
+                Ok(target::Forked::Init { process, exec_pipe }) => watch::run(plan, index, process, exec_pipe),
+                Ok(target::Forked::Target { exec_pipe }) => become_target(context, index + 1, exec_pipe),
+                Err(fault) => steps::fail(&plan, index, fault),
+            }
+        }
+        if let Err(fault) = steps::run(&mut context, step) {
+            steps::fail(&plan, index, fault);
+        }
+    }
+    steps::fail(&plan, plan.steps.len(), steps::Fault::plain(wire::fault::BAD_PLAN))
+}
+
+/// The rest of the plan, in the process that becomes the program.
+fn become_target(mut context: steps::Context, first: usize, exec_pipe: Fd) -> ! {
+    let plan = context.plan;
+    for (index, step) in plan.steps.iter().enumerate().skip(first) {
+        if step.op == Op::Exec as u32 {
+            target::exec(&plan, index, exec_pipe);
+        }
+        if let Err(fault) = steps::run(&mut context, step) {
+            steps::fail(&plan, index, fault);
+        }
+    }
+    steps::fail(&plan, plan.steps.len(), steps::Fault::plain(wire::fault::BAD_PLAN))
+}

@@ -1,0 +1,106 @@
+//! From a step's number to the function that does it, and the one way in which a step fails.
+
+use crate::plan::Plan;
+use crate::sys::{self, Errno, Fd};
+use crate::wire::{self, Message as _, Op, Record, RecordKind, Step};
+use crate::{mounts, privileges, system, target, verify};
+
+/// What steps share.
+pub(crate) struct Context {
+    /// The plan that is carried out.
+    pub(crate) plan: Plan,
+    /// The host's root, from the step that leaves it reachable to the step that lets it go.
+    pub(crate) old_root: Option<Fd>,
+}
+
+/// Why a step failed.
+#[derive(Clone, Copy)]
+pub(crate) struct Fault {
+    /// A kernel's error number or one of [`wire::fault`].
+    pub(crate) errno: i32,
+    /// See [`Record::detail`].
+    pub(crate) detail: u64,
+}
+
+impl Fault {
+    /// A fault that its number says wholly.
+    pub(crate) const fn plain(errno: i32) -> Self {
+        Self { errno, detail: 0 }
+    }
+
+    /// The kernel reported success, and reads back something else.
+    pub(crate) const fn mismatch(detail: u64) -> Self {
+        Self { errno: wire::fault::MISMATCH, detail }
+    }
+}
+
+impl From<Errno> for Fault {
+    fn from(errno: Errno) -> Self {
+        Self::plain(errno.0)
+    }
+}
+
+/// A mismatch unless `holds`.
+pub(crate) fn expect(holds: bool, detail: u64) -> Result<(), Fault> {
+    if holds { Ok(()) } else { Err(Fault::mismatch(detail)) }
+}
+
+/// Does one step.
+pub(crate) fn run(context: &mut Context, step: &Step) -> Result<(), Fault> {
+    let plan = &context.plan;
+    match Op::from_number(step.op) {
+        Some(Op::AwaitMaps) => system::await_maps(plan),
+        Some(Op::Conceal) => privileges::conceal(),
+        Some(Op::DropGroups) => Ok(sys::drop_groups()?),
+        Some(Op::TakeIds) => privileges::take_ids(plan),
+        Some(Op::Private) => mounts::private(),
+        Some(Op::Root) => mounts::root(context, step),
+        Some(Op::Folder) => Ok(sys::mkdir(plan.text(step.path), step.a as u32)?),
+        Some(Op::File) => mounts::file(plan, step),
+        Some(Op::Symlink) => Ok(sys::symlink(plan.text(step.text), plan.text(step.path))?),
+        Some(Op::Bind) => mounts::bind(context, step),
+        Some(Op::Again) => mounts::again(plan, step),
+        Some(Op::Tmpfs) => mounts::tmpfs(plan, step),
+        Some(Op::Proc) => mounts::proc(plan, step),
+        Some(Op::Devpts) => mounts::devpts(plan, step),
+        Some(Op::Remove) => Ok(sys::remove(plan.text(step.path), step.a == 1)?),
+        Some(Op::Seal) => mounts::seal(plan, step),
+        Some(Op::LeaveHost) => mounts::leave_host(context),
+        Some(Op::Loopback) => system::loopback(),
+        Some(Op::Hostname) => system::hostname(plan, step),
+        Some(Op::NoUserNamespaces) => system::no_user_namespaces(),
+        Some(Op::Keyring) => system::keyring(),
+        Some(Op::Capabilities) => privileges::capabilities(plan),
+        Some(Op::NoNewPrivileges) => privileges::no_new_privileges(),
+        Some(Op::VerifyMounts) => verify::mounts(plan),
+        Some(Op::VerifyNamespace) => verify::namespace(plan, step),
+        Some(Op::CloseFiles) => target::close_files(plan),
+        Some(Op::Session) => target::session(),
+        Some(Op::Streams) => target::streams(plan),
+        Some(Op::Limit) => target::limit(step),
+        Some(Op::Directory) => target::directory(plan, step),
+        Some(Op::SealFiles) => target::seal_files(),
+        Some(Op::Signals) => target::signals(),
+        Some(Op::VerifyProcess) => verify::process(plan),
+        Some(Op::VerifyProgram) => verify::program(plan, step),
+        Some(Op::Fork | Op::Exec) | None => Err(Fault::plain(wire::fault::BAD_PLAN)),
+    }
+}
+
+/// Says which step failed and why, and ends: with PID 1 everything inside ends.
+pub(crate) fn fail(plan: &Plan, index: usize, fault: Fault) -> ! {
+    let record = Record {
+        kind: RecordKind::Failed as u32,
+        step: index as u32,
+        errno: fault.errno,
+        detail: fault.detail,
+        ..Record::default()
+    };
+    send(plan, &record);
+    sys::exit(125)
+}
+
+/// Sends a record. When that fails there is nobody to tell: the supervisor reads the missing record as failure.
+pub(crate) fn send(plan: &Plan, record: &Record) {
+    let _nobody_to_tell = sys::write(Fd(plan.header.control), record.bytes());
+}

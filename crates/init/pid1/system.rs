@@ -1,0 +1,79 @@
+//! The steps that are about neither files nor privileges: ids, network, names, keys.
+
+use crate::abi::{self, InterfaceRequest, PollFd};
+use crate::plan::Plan;
+use crate::steps::{Fault, expect};
+use crate::sys::{self, Errno, Fd};
+use crate::wire::{self, Command, CommandKind, Message as _, Step, detail};
+
+/// Waits for the supervisor's word that the id maps are written; ends when the supervisor does.
+pub(crate) fn await_maps(plan: &Plan) -> Result<(), Fault> {
+    let watched = |fd| PollFd { fd, events: abi::POLLIN, revents: 0 };
+    let mut files = [watched(plan.header.control), watched(plan.header.supervisor)];
+    loop {
+        match sys::poll(&mut files, None) {
+            Ok(_) => break,
+            Err(Errno(abi::EINTR)) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    if files[1].revents != 0 {
+        sys::exit(125);
+    }
+    let mut command = Command::default();
+    let length = sys::read(Fd(plan.header.control), command.bytes_mut())?;
+    if length == size_of::<Command>() && command.kind == CommandKind::MapsWritten as u32 {
+        Ok(())
+    } else {
+        Err(Fault::plain(wire::fault::BAD_PLAN))
+    }
+}
+
+/// The sandbox's own loopback works; there is no other interface.
+pub(crate) fn loopback() -> Result<(), Fault> {
+    let socket = sys::socket(abi::AF_INET, abi::SOCK_DGRAM | abi::SOCK_CLOEXEC)?;
+    let mut request = InterfaceRequest { name: [0; 16], flags: abi::IFF_UP, rest: [0; 22] };
+    request.name[..2].copy_from_slice(b"lo");
+    sys::interface_ioctl(socket, abi::SIOCSIFFLAGS, &mut request)?;
+    request.flags = 0;
+    sys::interface_ioctl(socket, abi::SIOCGIFFLAGS, &mut request)?;
+    expect(request.flags & abi::IFF_UP != 0, 0)?;
+    Ok(sys::close(socket)?)
+}
+
+/// The host's names stay outside.
+pub(crate) fn hostname(plan: &Plan, step: &Step) -> Result<(), Fault> {
+    let name = plan.text(step.text).to_bytes();
+    sys::sethostname(name)?;
+    sys::setdomainname(b"(none)")?;
+    let names = sys::uname()?;
+    let node = core::ffi::CStr::from_bytes_until_nul(&names.fields[1]).unwrap_or_default();
+    let domain = core::ffi::CStr::from_bytes_until_nul(&names.fields[5]).unwrap_or_default();
+    expect(node.to_bytes() == name && domain.to_bytes() == b"(none)", 0)
+}
+
+/// The sandbox's user namespace may have no children. The limit is the namespace's own (user_namespaces(7));
+/// it needs CAP_SYS_RESOURCE there, which goes with the rest.
+pub(crate) fn no_user_namespaces() -> Result<(), Fault> {
+    let path = c"/proc/sys/user/max_user_namespaces";
+    let file = sys::openat(Fd(abi::AT_FDCWD), path, abi::O_RDWR | abi::O_CLOEXEC, 0)?;
+    sys::write(file, b"0\n")?;
+    sys::close(file)?;
+    let file = sys::openat(Fd(abi::AT_FDCWD), path, abi::O_RDONLY | abi::O_CLOEXEC, 0)?;
+    let mut text = [0_u8; 16];
+    let length = sys::read(file, &mut text)?;
+    expect(text.get(..length) == Some(b"0\n"), detail::USER_NAMESPACE)?;
+    Ok(sys::close(file)?)
+}
+
+/// A session keyring of its own. Keyrings know no namespaces: without this the program could use the keys of
+/// the caller's session. Where keyctl is filtered away for us it is for the program.
+pub(crate) fn keyring() -> Result<(), Fault> {
+    let current = || sys::keyctl(abi::KEYCTL_GET_KEYRING_ID, abi::KEY_SPEC_SESSION_KEYRING, 0);
+    let before = current();
+    match sys::keyctl(abi::KEYCTL_JOIN_SESSION_KEYRING, 0, 0) {
+        Ok(joined) => expect(current() == Ok(joined) && before != Ok(joined), 0),
+        Err(errno @ Errno(abi::ENOSYS | abi::EPERM)) if before == Err(errno) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}

@@ -1,0 +1,181 @@
+//! The process that becomes the program: its fork, its own last steps, its exec.
+
+use crate::abi;
+use crate::plan::Plan;
+use crate::steps::{self, Fault, expect};
+use crate::sys::{self, Fd};
+use crate::text::{Lines, number, words};
+use crate::wire::{self, Record, RecordKind, Step, detail, fault};
+
+/// The two sides of the fork.
+pub(crate) enum Forked {
+    /// PID 1 goes on.
+    Init {
+        /// The program's process.
+        process: i32,
+        /// Says when the program was started, then ends when it runs (or died).
+        exec_pipe: Fd,
+    },
+    /// The program's process goes on.
+    Target {
+        /// The other end.
+        exec_pipe: Fd,
+    },
+}
+
+/// Starts the program's process. A plain fork: with vfork PID 1 would be deaf to its supervisor's death while
+/// the exec hangs on a slow file system. Its own memory is tens of KiB, so a copy costs nothing.
+pub(crate) fn fork() -> Result<Forked, Fault> {
+    let (read, write) = sys::pipe()?;
+    match sys::fork()? {
+        Some(process) => {
+            sys::close(write)?;
+            Ok(Forked::Init { process, exec_pipe: read })
+        }
+        None => {
+            sys::close(read)?;
+            Ok(Forked::Target { exec_pipe: write })
+        }
+    }
+}
+
+/// Closes what PID 1 may have inherited, all but the socket, the supervisor's pidfd and the streams.
+pub(crate) fn close_files(plan: &Plan) -> Result<(), Fault> {
+    let header = plan.header;
+    let [a, b, c] = header.streams;
+    let mut keep = [header.control, header.supervisor, a, b, c].map(|fd| fd.cast_unsigned());
+    keep.sort_unstable();
+    let mut next = 0_u32;
+    // A stream that is not there is the largest number: it ends the list.
+    for fd in keep {
+        if fd > next {
+            sys::close_range(next, fd - 1, 0)?;
+        }
+        next = fd.saturating_add(1);
+    }
+    if next < u32::MAX {
+        sys::close_range(next, u32::MAX, 0)?;
+    }
+    Ok(())
+}
+
+/// A session of its own: no controlling terminal, nobody else's process group.
+pub(crate) fn session() -> Result<(), Fault> {
+    sys::setsid()?;
+    expect(sys::getsid()? == sys::getpid(), 0)
+}
+
+/// Puts the streams at 0, 1 and 2; `/dev/null` where the caller has none. A folder would be a way out.
+pub(crate) fn streams(plan: &Plan) -> Result<(), Fault> {
+    for (number, from) in plan.header.streams.into_iter().enumerate() {
+        let to = Fd(number as i32);
+        if from == wire::NO_FD {
+            let null = sys::openat(Fd(abi::AT_FDCWD), c"/dev/null", abi::O_RDWR | abi::O_CLOEXEC, 0)?;
+            if null == to {
+                sys::set_descriptor_flags(to, 0)?;
+            } else {
+                sys::dup_onto(null, to)?;
+            }
+        } else {
+            sys::dup_onto(Fd(from), to)?;
+        }
+        let kind = u32::from(sys::statx(to, c"", abi::AT_EMPTY_PATH)?.mode) & abi::S_IFMT;
+        if kind == abi::S_IFDIR {
+            return Err(Fault { errno: fault::STREAM_IS_FOLDER, detail: number as u64 });
+        }
+        expect(sys::descriptor_flags(to)? == 0, number as u64)?;
+    }
+    Ok(())
+}
+
+/// Sets a limit and reads it back.
+pub(crate) fn limit(step: &Step) -> Result<(), Fault> {
+    let limit = abi::Rlimit { soft: step.b, hard: step.c };
+    sys::prlimit(step.a as u32, Some(&limit))?;
+    expect(sys::prlimit(step.a as u32, None)? == limit, step.a)
+}
+
+/// Enters the working directory and proves that it is the one that was meant: a directory outside the root
+/// would read back as unreachable (getcwd(2)).
+pub(crate) fn directory(plan: &Plan, step: &Step) -> Result<(), Fault> {
+    let path = plan.text(step.path);
+    sys::chdir(path)?;
+    let mut here = [0_u8; 4097];
+    let length = sys::getcwd(&mut here)?;
+    expect(here.get(..length) == Some(path.to_bytes_with_nul()), 0)
+}
+
+/// Everything but the streams closes at exec. The list of open files is read back: a close that lied is seen.
+pub(crate) fn seal_files() -> Result<(), Fault> {
+    sys::close_range(3, u32::MAX, abi::CLOSE_RANGE_CLOEXEC)?;
+    let directory = sys::openat(Fd(abi::AT_FDCWD), c"/proc/self/fd", abi::O_RDONLY | abi::O_CLOEXEC, 0)?;
+    let mut buffer = [0_u8; 4096];
+    let mut streams = 0;
+    loop {
+        let length = sys::getdents(directory, &mut buffer)?;
+        if length == 0 {
+            break;
+        }
+        let mut rest = buffer.get(..length).unwrap_or_default();
+        // `struct linux_dirent64`: inode, offset, 2 bytes of length, 1 of type, then the name (getdents64(2)).
+        while let Some(&[low, high]) = rest.get(16..18) {
+            let size = usize::from(u16::from_le_bytes([low, high]));
+            if let Some(file) = rest.get(19..size).and_then(|name| number(name, 10)) {
+                streams += check_file(file)?;
+            }
+            rest = rest.get(size..).unwrap_or_default();
+        }
+    }
+    expect(streams == 3, detail::INCOMPLETE)?;
+    Ok(sys::close(directory)?)
+}
+
+/// 1 for a stream; a mismatch for another file that would stay open.
+fn check_file(file: u64) -> Result<u32, Fault> {
+    if file < 3 {
+        return Ok(1);
+    }
+    let closes = sys::descriptor_flags(Fd(file as i32))? & abi::FD_CLOEXEC != 0;
+    expect(closes, detail::OPEN_FILE | file << 32)?;
+    Ok(0)
+}
+
+/// Signals as a fresh program expects them: none ignored (an exec would pass that on), none blocked.
+pub(crate) fn signals() -> Result<(), Fault> {
+    let mut ignored = None;
+    let mut lines = Lines::open(c"/proc/self/status")?;
+    while let Some(line) = lines.next()? {
+        let mut words = words(line);
+        if words.next() == Some(b"SigIgn:") {
+            ignored = words.next().and_then(|word| number(word, 16));
+        }
+    }
+    lines.close()?;
+    let ignored = ignored.ok_or(Fault::mismatch(detail::INCOMPLETE))?;
+    for signal in (1..=64).filter(|signal| ignored >> (signal - 1) & 1 == 1) {
+        sys::reset_signal(signal)?;
+    }
+    sys::set_signal_mask(0)?;
+    Ok(())
+}
+
+/// Says that all is verified, says when, and executes the program.
+pub(crate) fn exec(plan: &Plan, index: usize, exec_pipe: Fd) -> ! {
+    let header = plan.header;
+    let (Some(arguments), Some(environment)) = (plan.pointers(header.arguments), plan.pointers(header.environment))
+    else {
+        steps::fail(plan, index, Fault::plain(fault::BAD_PLAN));
+    };
+    let time_ns = sys::monotonic_ns();
+    steps::send(plan, &Record { kind: RecordKind::Ready as u32, time_ns, ..Record::default() });
+    let said = sys::write(exec_pipe, &time_ns.to_ne_bytes());
+    if said != Ok(size_of::<u64>()) {
+        steps::fail(plan, index, Fault::plain(fault::PANIC));
+    }
+    // SAFETY: `pointers` made arrays of addresses of terminated strings in the mapped plan, ended by null.
+    let errno = unsafe { sys::execve(plan.text(header.program), arguments, environment) };
+    let record =
+        Record { kind: RecordKind::ExecFailed as u32, step: index as u32, errno: errno.0, ..Record::default() };
+    steps::send(plan, &record);
+    sys::exit(126)
+}

@@ -1,0 +1,306 @@
+//! The loop of PID 1 while the program runs: it blocks in poll and nowhere else.
+//!
+//! It ends with the supervisor, whatever happens to anyone; it holds the deadline, so a stopped supervisor
+//! extends nothing; it reaps every orphan; it says how the program ended, and then nothing is left, because
+//! the kernel kills a PID namespace with its PID 1.
+
+use crate::abi::{self, PollFd, Rusage, Timespec};
+use crate::plan::Plan;
+use crate::steps::{self, Fault};
+use crate::sys::{self, Errno, Fd};
+use crate::text::{Decimal, Lines, number};
+use crate::wire::{Command, CommandKind, Message as _, NO_FD, Record, RecordKind, ended, fault};
+
+/// How long after the kill the last processes may take to go before the end is reported without them.
+const LAST_WAIT_NS: u64 = 1_000_000_000;
+
+/// What is known of the program.
+struct Watch {
+    plan: Plan,
+    fork_step: usize,
+    process: i32,
+    /// `None` when the program runs, or never will.
+    exec_pipe: Option<Fd>,
+    /// When the program was started: before its exec is proven, when its process was.
+    started_ns: u64,
+    started: bool,
+    /// Raw status, when it has ended.
+    status: Option<i32>,
+    usage: Rusage,
+    /// When to ask it to end.
+    deadline_ns: Option<u64>,
+    /// When to kill it.
+    kill_ns: Option<u64>,
+    /// When to stop waiting for what is left.
+    give_up_ns: Option<u64>,
+    ended: u64,
+}
+
+/// Watches until the end.
+pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, exec_pipe: Fd) -> ! {
+    // The supervisor blocked every signal around the start; nothing here ever unblocks one.
+    let signals = match sys::signalfd(1 << (abi::SIGCHLD - 1)) {
+        Ok(signals) => signals,
+        Err(errno) => steps::fail(&plan, fork_step, errno.into()),
+    };
+    let started_ns = sys::monotonic_ns();
+    let mut watch = Watch {
+        plan,
+        fork_step,
+        process,
+        exec_pipe: Some(exec_pipe),
+        started_ns,
+        started: false,
+        status: None,
+        usage: Rusage::default(),
+        deadline_ns: deadline(&plan, started_ns),
+        kill_ns: None,
+        give_up_ns: None,
+        ended: 0,
+    };
+    loop {
+        watch.turn(signals);
+    }
+}
+
+fn deadline(plan: &Plan, from_ns: u64) -> Option<u64> {
+    (plan.header.deadline_ns != 0).then(|| from_ns.saturating_add(plan.header.deadline_ns))
+}
+
+impl Watch {
+    /// Waits for one thing to happen, and does what follows from it.
+    fn turn(&mut self, signals: Fd) {
+        let header = self.plan.header;
+        let watched = |fd| PollFd { fd, events: abi::POLLIN, revents: 0 };
+        let pipe = self.exec_pipe.map_or(NO_FD, |pipe| pipe.0);
+        let mut files =
+            [watched(header.supervisor), watched(header.control), watched(pipe), watched(signals.0)];
+        match sys::poll(&mut files, self.time_left()) {
+            Ok(_) | Err(Errno(abi::EINTR)) => {}
+            Err(errno) => steps::fail(&self.plan, self.fork_step, errno.into()),
+        }
+        let [supervisor, control, pipe, signals_ready] = files.map(|file| file.revents != 0);
+        if supervisor {
+            // The owner is gone: so is everything here.
+            sys::exit(125);
+        }
+        if pipe {
+            self.read_exec_pipe();
+        }
+        if signals_ready {
+            let mut record = [0_u8; 128];
+            let _any_number_means_the_same = sys::read(signals, &mut record);
+            self.reap();
+        }
+        if control {
+            self.read_command();
+        }
+        self.check_time();
+    }
+
+    /// Time until the next of the three instants.
+    fn time_left(&self) -> Option<Timespec> {
+        let next = [self.deadline_ns, self.kill_ns, self.give_up_ns].into_iter().flatten().min()?;
+        let left = next.saturating_sub(sys::monotonic_ns());
+        Some(Timespec { seconds: (left / 1_000_000_000) as i64, nanoseconds: (left % 1_000_000_000) as i64 })
+    }
+
+    /// The pipe says when the program was started; its end says that the program runs, or that its process
+    /// died. End-of-file alone is never success: the kernel is asked.
+    fn read_exec_pipe(&mut self) {
+        let Some(pipe) = self.exec_pipe else { return };
+        let mut time = [0_u8; 8];
+        match sys::read(pipe, &mut time) {
+            Ok(8) => {
+                self.started_ns = u64::from_ne_bytes(time);
+                if self.deadline_ns.is_some() {
+                    self.deadline_ns = deadline(&self.plan, self.started_ns);
+                }
+                return;
+            }
+            Err(Errno(abi::EINTR | abi::EAGAIN)) => return,
+            Ok(_) | Err(_) => {}
+        }
+        let _nothing_left_to_read = sys::close(pipe);
+        self.exec_pipe = None;
+        if has_executed(self.process) {
+            self.started = true;
+            let record =
+                Record { kind: RecordKind::Started as u32, time_ns: self.started_ns, ..Record::default() };
+            steps::send(&self.plan, &record);
+        }
+    }
+
+    /// Reaps whatever has ended: orphans too.
+    fn reap(&mut self) {
+        // A program that has already ended must be asked for its exec before its remains are gone.
+        while self.exec_pipe.is_some() && self.pipe_is_ready() {
+            self.read_exec_pipe();
+        }
+        loop {
+            match sys::reap() {
+                Ok(Some((process, status, usage))) => {
+                    self.add(&usage);
+                    if process == self.process {
+                        self.program_ended(status);
+                    }
+                }
+                Ok(None) | Err(Errno(abi::EINTR)) => return,
+                Err(_) => {
+                    // Nobody is left.
+                    if self.status.is_some() {
+                        self.report_end();
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn pipe_is_ready(&self) -> bool {
+        let fd = self.exec_pipe.map_or(NO_FD, |pipe| pipe.0);
+        let mut files = [PollFd { fd, events: abi::POLLIN, revents: 0 }];
+        sys::poll(&mut files, Some(Timespec::default())) == Ok(1)
+    }
+
+    fn add(&mut self, usage: &Rusage) {
+        for (total, part) in self.usage.user.iter_mut().zip(usage.user) {
+            *total += part;
+        }
+        for (total, part) in self.usage.system.iter_mut().zip(usage.system) {
+            *total += part;
+        }
+        self.usage.max_rss_kib = self.usage.max_rss_kib.max(usage.max_rss_kib);
+        self.usage.voluntary += usage.voluntary;
+        self.usage.forced += usage.forced;
+    }
+
+    /// The program ended, so the sandbox does: everything that it left running is killed.
+    fn program_ended(&mut self, status: i32) {
+        if !self.started {
+            let record = Record {
+                kind: RecordKind::Failed as u32,
+                step: self.fork_step as u32,
+                errno: fault::DIED,
+                status,
+                ended: self.ended,
+                ..Record::default()
+            };
+            steps::send(&self.plan, &record);
+            sys::exit(125);
+        }
+        self.status = Some(status);
+        (self.deadline_ns, self.kill_ns) = (self.note_deadline(), None);
+        self.give_up_ns = Some(sys::monotonic_ns().saturating_add(LAST_WAIT_NS));
+        let _nobody_left_is_fine = sys::kill(-1, abi::SIGKILL);
+    }
+
+    /// A program that ends after its deadline is late, even when nobody had to end it.
+    fn note_deadline(&mut self) -> Option<u64> {
+        if self.deadline_ns.is_some_and(|deadline| sys::monotonic_ns() >= deadline) {
+            self.ended |= ended::DEADLINE;
+        }
+        None
+    }
+
+    fn read_command(&mut self) {
+        let mut command = Command::default();
+        let length = match sys::read(Fd(self.plan.header.control), command.bytes_mut()) {
+            Err(Errno(abi::EINTR | abi::EAGAIN)) => return,
+            Ok(length) => length,
+            Err(_) => 0,
+        };
+        if length != size_of::<Command>() {
+            // The supervisor's end is closed: it has let go of the sandbox.
+            sys::exit(125);
+        }
+        if command.kind == CommandKind::Signal as u32 {
+            self.signal(command.signal);
+        } else if command.kind == CommandKind::Terminate as u32 {
+            self.ended |= ended::ASKED;
+            self.signal(command.signal);
+            self.start_grace();
+        } else {
+            self.ended |= ended::ASKED;
+            self.kill_all();
+        }
+    }
+
+    /// The deadline and the grace.
+    fn check_time(&mut self) {
+        let now = sys::monotonic_ns();
+        if self.deadline_ns.is_some_and(|at| now >= at) {
+            self.deadline_ns = self.note_deadline();
+            self.signal(abi::SIGTERM);
+            self.start_grace();
+        }
+        if self.kill_ns.is_some_and(|at| now >= at) {
+            self.kill_all();
+        }
+        if self.give_up_ns.is_some_and(|at| now >= at) {
+            self.report_end();
+        }
+    }
+
+    fn start_grace(&mut self) {
+        if self.kill_ns.is_none() {
+            self.kill_ns = Some(sys::monotonic_ns().saturating_add(self.plan.header.grace_ns));
+        }
+    }
+
+    /// Signals the program. It cannot be another: only we reap it.
+    fn signal(&self, signal: i32) {
+        if self.status.is_none() {
+            let _it_may_have_just_ended = sys::kill(self.process, signal);
+        }
+    }
+
+    fn kill_all(&mut self) {
+        self.kill_ns = None;
+        let _nobody_left_is_fine = sys::kill(-1, abi::SIGKILL);
+    }
+
+    /// Says how the program ended, and ends.
+    fn report_end(&mut self) -> ! {
+        let micros = |[seconds, micros]: [i64; 2]| (seconds * 1_000_000 + micros).cast_unsigned();
+        let record = Record {
+            kind: RecordKind::Ended as u32,
+            status: self.status.unwrap_or_default(),
+            time_ns: sys::monotonic_ns(),
+            user_us: micros(self.usage.user),
+            system_us: micros(self.usage.system),
+            max_rss_kib: self.usage.max_rss_kib.cast_unsigned(),
+            voluntary: self.usage.voluntary.cast_unsigned(),
+            forced: self.usage.forced.cast_unsigned(),
+            ended: self.ended,
+            ..Record::default()
+        };
+        steps::send(&self.plan, &record);
+        sys::exit(0)
+    }
+}
+
+/// Does the process, alive or not yet reaped, run a program that it executed? The ninth field of its `stat`
+/// are the kernel's flags (proc_pid_stat(5)); the name before them may hold anything but ends at the last `)`.
+fn has_executed(process: i32) -> bool {
+    let mut path = [0_u8; 40];
+    let digits = Decimal::of(process.unsigned_abs().into());
+    let parts = [b"/proc/".as_slice(), digits.text().to_bytes(), b"/stat"];
+    let mut length = 0;
+    for part in parts {
+        path[length..length + part.len()].copy_from_slice(part);
+        length += part.len();
+    }
+    let path = core::ffi::CStr::from_bytes_until_nul(&path).unwrap_or_default();
+    read_flags(path).is_ok_and(|flags| flags.is_some_and(|flags| flags & abi::PF_FORKNOEXEC == 0))
+}
+
+fn read_flags(path: &core::ffi::CStr) -> Result<Option<u64>, Fault> {
+    let mut lines = Lines::open(path)?;
+    let flags = lines.next()?.and_then(|line| {
+        let after = line.iter().rposition(|byte| *byte == b')')?;
+        crate::text::words(line.get(after + 1..)?).nth(6).and_then(|word| number(word, 10))
+    });
+    lines.close()?;
+    Ok(flags)
+}

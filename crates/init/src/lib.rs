@@ -1,0 +1,13 @@
+//! PID 1 of every sandbox, as an executable image, and what its starter must know to speak with it.
+//!
+//! The program itself is in `pid1/`: freestanding, static, without an allocator. [`IMAGE`] is that program for
+//! the target; [`wire`] is the plan that it reads and the records that it answers; [`sys`] are the system
+//! calls that both sides make where no library may be called.
+#![no_std]
+
+pub mod abi;
+pub mod sys;
+pub mod wire;
+
+/// The executable image of PID 1.
+pub static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pid1"));

@@ -1,0 +1,547 @@
+//! System calls for places where no library may be called: PID 1, and the child between clone and exec.
+//!
+//! Nothing here allocates, takes a lock, touches thread-local storage or sets `errno`.
+
+use core::ffi::CStr;
+
+use crate::abi::{self, nr};
+
+/// An error number of the kernel, positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+/// An open file descriptor, by number: who closes it is decided by the flow, not by a type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fd(pub i32);
+
+/// What a system call answers.
+pub type Result<T> = core::result::Result<T, Errno>;
+
+/// One system call with six arguments.
+///
+/// # Safety
+/// The arguments must be what the kernel expects of call `number`: every pointer among them valid for what
+/// the kernel reads or writes through it.
+#[inline(always)]
+unsafe fn raw(number: usize, a: [usize; 6]) -> usize {
+    let answer: usize;
+    // SAFETY: the caller vouches for the arguments; the clobbers are those of the architecture's convention.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        core::arch::asm!("syscall", inlateout("rax") number => answer,
+            in("rdi") a[0], in("rsi") a[1], in("rdx") a[2], in("r10") a[3], in("r8") a[4], in("r9") a[5],
+            out("rcx") _, out("r11") _, options(nostack));
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        core::arch::asm!("svc 0", in("x8") number, inlateout("x0") a[0] => answer,
+            in("x1") a[1], in("x2") a[2], in("x3") a[3], in("x4") a[4], in("x5") a[5], options(nostack));
+    }
+    answer
+}
+
+fn check(answer: usize) -> Result<usize> {
+    let signed = answer.cast_signed();
+    if (-4095..0).contains(&signed) { Err(Errno(-(signed as i32))) } else { Ok(answer) }
+}
+
+/// Makes a checked call. `unsafe`: see [`raw`].
+macro_rules! call {
+    ($number:expr $(, $argument:expr)* $(,)?) => {{
+        let mut arguments = [0_usize; 6];
+        let given = [$($argument as usize),*];
+        arguments[..given.len()].copy_from_slice(&given);
+        check(raw($number, arguments))
+    }};
+}
+
+fn fd(answer: usize) -> Fd {
+    Fd(answer as i32)
+}
+
+/// read(2).
+pub fn read(from: Fd, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: the buffer is ours for its whole length.
+    unsafe { call!(nr::SYS_read, from.0, buffer.as_mut_ptr(), buffer.len()) }
+}
+
+/// write(2).
+pub fn write(to: Fd, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: the bytes are readable for their whole length.
+    unsafe { call!(nr::SYS_write, to.0, bytes.as_ptr(), bytes.len()) }
+}
+
+/// close(2).
+pub fn close(file: Fd) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_close, file.0) }.map(drop)
+}
+
+/// openat(2).
+pub fn openat(at: Fd, path: &CStr, flags: u64, mode: u32) -> Result<Fd> {
+    // SAFETY: `path` is a terminated string.
+    unsafe { call!(nr::SYS_openat, at.0, path.as_ptr(), flags, mode) }.map(fd)
+}
+
+/// openat2(2).
+pub fn openat2(at: Fd, path: &CStr, flags: u64, resolve: u64) -> Result<Fd> {
+    let how = abi::OpenHow { flags, mode: 0, resolve };
+    // SAFETY: `path` is terminated, `how` is a whole structure of the size given.
+    unsafe { call!(nr::SYS_openat2, at.0, path.as_ptr(), &raw const how, size_of::<abi::OpenHow>()) }.map(fd)
+}
+
+/// statx(2) of type, mode, inode, size and device.
+pub fn statx(at: Fd, path: &CStr, flags: u32) -> Result<abi::Statx> {
+    let mut answer = abi::Statx::default();
+    let mask = abi::STATX_TYPE | abi::STATX_MODE | abi::STATX_INO | abi::STATX_SIZE;
+    // SAFETY: `path` is terminated, `answer` has the kernel's size.
+    unsafe { call!(nr::SYS_statx, at.0, path.as_ptr(), flags, mask, &raw mut answer) }?;
+    Ok(answer)
+}
+
+/// mkdirat(2), relative to the working directory.
+pub fn mkdir(path: &CStr, mode: u32) -> Result<()> {
+    // SAFETY: `path` is terminated.
+    unsafe { call!(nr::SYS_mkdirat, abi::AT_FDCWD, path.as_ptr(), mode) }.map(drop)
+}
+
+/// symlinkat(2), relative to the working directory.
+pub fn symlink(target: &CStr, path: &CStr) -> Result<()> {
+    // SAFETY: both are terminated.
+    unsafe { call!(nr::SYS_symlinkat, target.as_ptr(), abi::AT_FDCWD, path.as_ptr()) }.map(drop)
+}
+
+/// unlinkat(2), relative to the working directory.
+pub fn remove(path: &CStr, folder: bool) -> Result<()> {
+    let flags = if folder { abi::AT_REMOVEDIR } else { 0 };
+    // SAFETY: `path` is terminated.
+    unsafe { call!(nr::SYS_unlinkat, abi::AT_FDCWD, path.as_ptr(), flags) }.map(drop)
+}
+
+/// umask(2).
+pub fn umask(mask: u32) {
+    // SAFETY: no pointers; it cannot fail.
+    let _always_succeeds = unsafe { call!(nr::SYS_umask, mask) };
+}
+
+/// mount(2).
+pub fn mount(kind: &CStr, path: &CStr, flags: u64, options: &CStr) -> Result<()> {
+    // SAFETY: all strings are terminated.
+    unsafe { call!(nr::SYS_mount, kind.as_ptr(), path.as_ptr(), kind.as_ptr(), flags, options.as_ptr()) }.map(drop)
+}
+
+/// umount2(2).
+pub fn umount(path: &CStr, flags: u32) -> Result<()> {
+    // SAFETY: `path` is terminated.
+    unsafe { call!(nr::SYS_umount2, path.as_ptr(), flags) }.map(drop)
+}
+
+/// pivot_root(2).
+pub fn pivot_root(new: &CStr, old: &CStr) -> Result<()> {
+    // SAFETY: both are terminated.
+    unsafe { call!(nr::SYS_pivot_root, new.as_ptr(), old.as_ptr()) }.map(drop)
+}
+
+/// open_tree(2).
+pub fn open_tree(at: Fd, path: &CStr, flags: u32) -> Result<Fd> {
+    // SAFETY: `path` is terminated.
+    unsafe { call!(nr::SYS_open_tree, at.0, path.as_ptr(), flags) }.map(fd)
+}
+
+/// move_mount(2) of a detached tree onto a path.
+pub fn move_mount(tree: Fd, path: &CStr) -> Result<()> {
+    let flags = abi::MOVE_MOUNT_F_EMPTY_PATH;
+    // SAFETY: both strings are terminated.
+    unsafe { call!(nr::SYS_move_mount, tree.0, c"".as_ptr(), abi::AT_FDCWD, path.as_ptr(), flags) }.map(drop)
+}
+
+/// mount_setattr(2).
+pub fn mount_setattr(at: Fd, path: &CStr, flags: u32, attributes: &abi::MountAttr) -> Result<()> {
+    let size = size_of::<abi::MountAttr>();
+    // SAFETY: `path` is terminated, `attributes` is a whole structure of the size given.
+    unsafe { call!(nr::SYS_mount_setattr, at.0, path.as_ptr(), flags, core::ptr::from_ref(attributes), size) }.map(drop)
+}
+
+/// fsopen(2).
+pub fn fsopen(kind: &CStr) -> Result<Fd> {
+    // SAFETY: `kind` is terminated.
+    unsafe { call!(nr::SYS_fsopen, kind.as_ptr(), abi::FSOPEN_CLOEXEC) }.map(fd)
+}
+
+/// fsconfig(2) with a text value.
+pub fn fsconfig_text(context: Fd, key: &CStr, value: &CStr) -> Result<()> {
+    let command = abi::FSCONFIG_SET_STRING;
+    // SAFETY: both strings are terminated.
+    unsafe { call!(nr::SYS_fsconfig, context.0, command, key.as_ptr(), value.as_ptr(), 0) }.map(drop)
+}
+
+/// fsconfig(2) `FSCONFIG_CMD_CREATE`.
+pub fn fsconfig_create(context: Fd) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_fsconfig, context.0, abi::FSCONFIG_CMD_CREATE, 0, 0, 0) }.map(drop)
+}
+
+/// fsmount(2).
+pub fn fsmount(context: Fd, attributes: u64) -> Result<Fd> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_fsmount, context.0, abi::FSMOUNT_CLOEXEC, attributes) }.map(fd)
+}
+
+/// chdir(2).
+pub fn chdir(path: &CStr) -> Result<()> {
+    // SAFETY: `path` is terminated.
+    unsafe { call!(nr::SYS_chdir, path.as_ptr()) }.map(drop)
+}
+
+/// fchdir(2).
+pub fn fchdir(directory: Fd) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_fchdir, directory.0) }.map(drop)
+}
+
+/// getcwd(2): the length with the terminating NUL.
+pub fn getcwd(buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: the buffer is ours for its whole length.
+    unsafe { call!(nr::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) }
+}
+
+/// getdents64(2).
+pub fn getdents(directory: Fd, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: the buffer is ours for its whole length.
+    unsafe { call!(nr::SYS_getdents64, directory.0, buffer.as_mut_ptr(), buffer.len()) }
+}
+
+/// dup3(2) without close-on-exec.
+pub fn dup_onto(from: Fd, to: Fd) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_dup3, from.0, to.0, 0) }.map(drop)
+}
+
+/// pipe2(2), close-on-exec.
+pub fn pipe() -> Result<(Fd, Fd)> {
+    let mut ends = [0_i32; 2];
+    // SAFETY: room for two numbers.
+    unsafe { call!(nr::SYS_pipe2, ends.as_mut_ptr(), abi::O_CLOEXEC) }?;
+    Ok((Fd(ends[0]), Fd(ends[1])))
+}
+
+/// fcntl(2) `F_GETFD`.
+pub fn descriptor_flags(file: Fd) -> Result<u32> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_fcntl, file.0, abi::F_GETFD) }.map(|flags| flags as u32)
+}
+
+/// fcntl(2) `F_SETFD`: zero keeps the file open across exec.
+pub fn set_descriptor_flags(file: Fd, flags: u32) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_fcntl, file.0, abi::F_SETFD, flags) }.map(drop)
+}
+
+/// close_range(2).
+pub fn close_range(first: u32, last: u32, flags: u32) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_close_range, first, last, flags) }.map(drop)
+}
+
+/// mmap(2) of a whole file, private and writable. Answers the address.
+pub fn map_private(file: Fd, length: usize) -> Result<usize> {
+    let protection = abi::PROT_READ | abi::PROT_WRITE;
+    // SAFETY: the kernel picks an address that nothing uses.
+    unsafe { call!(nr::SYS_mmap, 0, length, protection, abi::MAP_PRIVATE, file.0, 0) }
+}
+
+/// ioctl(2) on an interface request.
+pub fn interface_ioctl(socket: Fd, operation: u32, request: &mut abi::InterfaceRequest) -> Result<()> {
+    // SAFETY: both operations read and write one `struct ifreq`.
+    unsafe { call!(nr::SYS_ioctl, socket.0, operation, core::ptr::from_mut(request)) }.map(drop)
+}
+
+/// socket(2).
+pub fn socket(family: u32, kind: u32) -> Result<Fd> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_socket, family, kind, 0) }.map(fd)
+}
+
+/// sethostname(2).
+pub fn sethostname(name: &[u8]) -> Result<()> {
+    // SAFETY: readable for its whole length.
+    unsafe { call!(nr::SYS_sethostname, name.as_ptr(), name.len()) }.map(drop)
+}
+
+/// setdomainname(2).
+pub fn setdomainname(name: &[u8]) -> Result<()> {
+    // SAFETY: readable for its whole length.
+    unsafe { call!(nr::SYS_setdomainname, name.as_ptr(), name.len()) }.map(drop)
+}
+
+/// uname(2).
+pub fn uname() -> Result<abi::Utsname> {
+    let mut names = abi::Utsname { fields: [[0; 65]; 6] };
+    // SAFETY: the kernel's own structure.
+    unsafe { call!(nr::SYS_uname, &raw mut names) }?;
+    Ok(names)
+}
+
+/// keyctl(2) with two plain arguments.
+pub fn keyctl(operation: u32, a: i32, b: i32) -> Result<usize> {
+    // SAFETY: used only for operations whose arguments are numbers or a null name.
+    unsafe { call!(nr::SYS_keyctl, operation, a, b) }
+}
+
+/// prctl(2) with plain arguments.
+pub fn prctl(operation: u32, a: usize, b: usize) -> Result<usize> {
+    // SAFETY: used only for operations whose arguments are numbers.
+    unsafe { call!(nr::SYS_prctl, operation, a, b, 0, 0) }
+}
+
+/// prctl(2) `PR_SET_NAME`.
+pub fn set_name(name: &CStr) -> Result<()> {
+    // SAFETY: `name` is terminated.
+    unsafe { call!(nr::SYS_prctl, abi::PR_SET_NAME, name.as_ptr()) }.map(drop)
+}
+
+/// The three capability sets of capget(2), one bit each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CapabilitySets {
+    /// In force.
+    pub effective: u64,
+    /// May be put in force.
+    pub permitted: u64,
+    /// May pass an exec.
+    pub inheritable: u64,
+}
+
+/// capget(2) of this process.
+pub fn capget() -> Result<CapabilitySets> {
+    let header = [abi::CAPABILITY_VERSION_3, 0];
+    let mut words = [0_u32; 6];
+    // SAFETY: version 3 writes two structures of three words.
+    unsafe { call!(nr::SYS_capget, header.as_ptr(), words.as_mut_ptr()) }?;
+    let set = |i: usize| u64::from(words[i]) | u64::from(words[i + 3]) << 32;
+    Ok(CapabilitySets { effective: set(0), permitted: set(1), inheritable: set(2) })
+}
+
+/// capset(2) of this process.
+pub fn capset(sets: CapabilitySets) -> Result<()> {
+    let header = [abi::CAPABILITY_VERSION_3, 0];
+    let low = |set: u64| set as u32;
+    let high = |set: u64| (set >> 32) as u32;
+    let (e, p, i) = (sets.effective, sets.permitted, sets.inheritable);
+    let words = [low(e), low(p), low(i), high(e), high(p), high(i)];
+    // SAFETY: version 3 reads two structures of three words.
+    unsafe { call!(nr::SYS_capset, header.as_ptr(), words.as_ptr()) }.map(drop)
+}
+
+/// setgroups(2) to none.
+pub fn drop_groups() -> Result<()> {
+    // SAFETY: a length of zero reads nothing.
+    unsafe { call!(nr::SYS_setgroups, 0, 0) }.map(drop)
+}
+
+/// setresgid(2).
+pub fn setresgid(id: u32) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_setresgid, id, id, id) }.map(drop)
+}
+
+/// setresuid(2).
+pub fn setresuid(id: u32) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_setresuid, id, id, id) }.map(drop)
+}
+
+/// prlimit(2) of this process: sets a limit, answers the one before.
+pub fn prlimit(resource: u32, new: Option<&abi::Rlimit>) -> Result<abi::Rlimit> {
+    let mut old = abi::Rlimit::default();
+    let new = new.map_or(core::ptr::null(), core::ptr::from_ref);
+    // SAFETY: both are null or whole structures.
+    unsafe { call!(nr::SYS_prlimit64, 0, resource, new, &raw mut old) }?;
+    Ok(old)
+}
+
+/// setsid(2).
+pub fn setsid() -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_setsid) }.map(drop)
+}
+
+/// getsid(2) of this process.
+pub fn getsid() -> Result<i32> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_getsid, 0) }.map(|id| id as i32)
+}
+
+/// getpid(2).
+pub fn getpid() -> i32 {
+    // SAFETY: no pointers; it cannot fail.
+    unsafe { call!(nr::SYS_getpid) }.map_or(0, |id| id as i32)
+}
+
+/// rt_sigprocmask(2): replaces the set of blocked signals, answers the one before.
+pub fn set_signal_mask(mask: u64) -> Result<u64> {
+    let mut old = 0_u64;
+    // SAFETY: the kernel's signal set is eight bytes.
+    unsafe { call!(nr::SYS_rt_sigprocmask, abi::SIG_SETMASK, &raw const mask, &raw mut old, 8) }?;
+    Ok(old)
+}
+
+/// rt_sigaction(2): the default action for a signal.
+pub fn reset_signal(signal: u32) -> Result<()> {
+    // The kernel's `struct sigaction`: handler, flags, restorer (x86_64), mask. All zero is the default.
+    let default = [0_u64; 4];
+    // SAFETY: at least the kernel's size, all zero; no handler is installed.
+    unsafe { call!(nr::SYS_rt_sigaction, signal, default.as_ptr(), 0, 8) }.map(drop)
+}
+
+/// signalfd4(2) for a new descriptor that never blocks.
+pub fn signalfd(mask: u64) -> Result<Fd> {
+    let flags = abi::SFD_CLOEXEC | abi::SFD_NONBLOCK;
+    // SAFETY: the kernel's signal set is eight bytes.
+    unsafe { call!(nr::SYS_signalfd4, -1_isize, &raw const mask, 8, flags) }.map(fd)
+}
+
+/// clone(2) as fork: a copy of this process. Answers `None` in the child.
+///
+/// Only for PID 1, which has one thread and shares no memory.
+pub fn fork() -> Result<Option<i32>> {
+    // SAFETY: no flags, so nothing is shared and the child goes on with a copy of this stack.
+    let child = unsafe { call!(nr::SYS_clone, abi::SIGCHLD, 0, 0, 0, 0) }?;
+    Ok((child != 0).then_some(child as i32))
+}
+
+/// execve(2). Returns only when it failed.
+///
+/// # Safety
+/// `arguments` and `environment` must be arrays of pointers to terminated strings, ended by a null pointer.
+pub unsafe fn execve(path: &CStr, arguments: *const usize, environment: *const usize) -> Errno {
+    // SAFETY: `path` is terminated; the caller vouches for the arrays.
+    match unsafe { call!(nr::SYS_execve, path.as_ptr(), arguments, environment) } {
+        Ok(_) => Errno(0),
+        Err(errno) => errno,
+    }
+}
+
+/// execveat(2) of an open file. Returns only when it failed.
+///
+/// # Safety
+/// As [`execve`].
+pub unsafe fn execveat(file: Fd, arguments: *const usize, environment: *const usize) -> Errno {
+    let flags = abi::AT_EMPTY_PATH;
+    // SAFETY: the path is empty; the caller vouches for the arrays.
+    match unsafe { call!(nr::SYS_execveat, file.0, c"".as_ptr(), arguments, environment, flags) } {
+        Ok(_) => Errno(0),
+        Err(errno) => errno,
+    }
+}
+
+/// kill(2).
+pub fn kill(process: i32, signal: i32) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_kill, process, signal) }.map(drop)
+}
+
+/// wait4(2) for any child, without blocking: process, status, what it and its waited-for children used.
+pub fn reap() -> Result<Option<(i32, i32, abi::Rusage)>> {
+    let (mut status, mut usage) = (0_i32, abi::Rusage::default());
+    // SAFETY: room for one status and one structure.
+    let child =
+        unsafe { call!(nr::SYS_wait4, -1_isize, &raw mut status, abi::WNOHANG, &raw mut usage) }?;
+    Ok((child != 0).then_some((child as i32, status, usage)))
+}
+
+/// ppoll(2); `None` waits for ever.
+pub fn poll(files: &mut [abi::PollFd], timeout: Option<abi::Timespec>) -> Result<usize> {
+    let timeout = timeout.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+    // SAFETY: a slice of structures, a null or whole time, no signal mask.
+    unsafe { call!(nr::SYS_ppoll, files.as_mut_ptr(), files.len(), timeout, 0, 8) }
+}
+
+/// clock_gettime(2) `CLOCK_MONOTONIC`, in nanoseconds.
+pub fn monotonic_ns() -> u64 {
+    let mut now = abi::Timespec::default();
+    // SAFETY: room for one time; this clock always exists.
+    let _always_succeeds = unsafe { call!(nr::SYS_clock_gettime, abi::CLOCK_MONOTONIC, &raw mut now) };
+    now.seconds.cast_unsigned() * 1_000_000_000 + now.nanoseconds.cast_unsigned()
+}
+
+/// exit_group(2).
+pub fn exit(status: i32) -> ! {
+    loop {
+        // SAFETY: no pointers; it does not return.
+        let _never_returns = unsafe { call!(nr::SYS_exit_group, status) };
+    }
+}
+
+/// clone3(2), or clone(2) where that is missing, onto a stack of its own: the child calls `entry(argument)`.
+///
+/// # Safety
+/// `stack` is the top of a stack that only the child uses, aligned to 16 bytes, `stack_size` bytes deep.
+/// `entry` must never return. With `CLONE_VM` the child shares memory: it may only make system calls and
+/// write what `argument` points to, and `argument` must live until the child has executed or exited.
+pub unsafe fn clone_onto(
+    arguments: &abi::CloneArgs,
+    entry: unsafe extern "C" fn(usize) -> !,
+    argument: usize,
+) -> Result<usize> {
+    let size = size_of::<abi::CloneArgs>();
+    let answer: usize;
+    // SAFETY: the child starts on its own stack and never returns into this frame.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        core::arch::asm!(
+            "syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "2:",
+            inlateout("rax") nr::SYS_clone3 => answer,
+            in("rdi") core::ptr::from_ref(arguments), in("rsi") size,
+            in("r12") argument, in("r13") entry,
+            out("rcx") _, out("r11") _);
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        core::arch::asm!(
+            "svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x30, xzr", "mov x0, x20", "blr x21", "brk 1", "2:",
+            in("x8") nr::SYS_clone3, inlateout("x0") core::ptr::from_ref(arguments) => answer, in("x1") size,
+            in("x20") argument, in("x21") entry, out("x30") _);
+    }
+    match check(answer) {
+        // SAFETY: the same promises.
+        Err(Errno(abi::ENOSYS)) => unsafe { old_clone_onto(arguments, entry, argument) },
+        other => other,
+    }
+}
+
+/// clone(2) for hosts that filter clone3 away.
+///
+/// # Safety
+/// As [`clone_onto`].
+unsafe fn old_clone_onto(
+    arguments: &abi::CloneArgs,
+    entry: unsafe extern "C" fn(usize) -> !,
+    argument: usize,
+) -> Result<usize> {
+    let flags = arguments.flags | arguments.exit_signal;
+    let top = arguments.stack + arguments.stack_size;
+    let answer: usize;
+    // SAFETY: the child starts on its own stack and never returns into this frame; clone(2) writes the pidfd
+    // to its third argument.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        core::arch::asm!(
+            "syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "2:",
+            inlateout("rax") nr::SYS_clone => answer,
+            in("rdi") flags, in("rsi") top, in("rdx") arguments.pidfd, in("r10") 0, in("r8") 0,
+            in("r12") argument, in("r13") entry,
+            out("rcx") _, out("r11") _);
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        core::arch::asm!(
+            "svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x30, xzr", "mov x0, x20", "blr x21", "brk 1", "2:",
+            in("x8") nr::SYS_clone, inlateout("x0") flags => answer, in("x1") top,
+            in("x2") arguments.pidfd, in("x3") 0, in("x4") 0,
+            in("x20") argument, in("x21") entry, out("x30") _);
+    }
+    check(answer)
+}

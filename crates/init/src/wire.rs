@@ -1,0 +1,374 @@
+//! What passes between the supervisor and PID 1: the plan (one image, mapped), and fixed-size messages.
+//!
+//! The supervisor writes the image, PID 1 maps it. Offsets count from the start of the image; a string is
+//! terminated by a NUL. Neither side reads a byte that the other did not mean: magic, sizes and bounds are
+//! checked on arrival.
+
+/// First word of a plan.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"rfplan01");
+
+/// A file descriptor that is not there.
+pub const NO_FD: i32 = -1;
+
+/// Start of a plan's image.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: u64,
+    /// Length of the whole image.
+    pub size: u32,
+    /// Offset of the steps.
+    pub steps: u32,
+    /// Number of steps.
+    pub step_count: u32,
+    /// Socket of messages.
+    pub control: i32,
+    /// Pidfd of the supervisor.
+    pub supervisor: i32,
+    /// Files that become 0, 1 and 2; [`NO_FD`] for `/dev/null`.
+    pub streams: [i32; 3],
+    /// Offset of the program's path inside.
+    pub program: u32,
+    /// Offset of an array of offsets, ended by zero: the arguments.
+    pub arguments: u32,
+    /// The same: the environment.
+    pub environment: u32,
+    /// Group id inside.
+    pub gid: u32,
+    /// User id inside.
+    pub uid: u32,
+    /// 1: supplementary groups were dropped and none may be left.
+    pub no_groups: u32,
+    /// Capabilities that the program keeps, one bit each.
+    pub capabilities: u64,
+    /// Time from the program's start to its polite end, in nanoseconds; 0 for none.
+    pub deadline_ns: u64,
+    /// Time from the polite end to the kill, in nanoseconds.
+    pub grace_ns: u64,
+}
+
+/// What a step does. The numbers are private to one build: both sides come from it.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Wait until the supervisor has written the id maps.
+    AwaitMaps = 1,
+    /// Become unreadable for every other process: not dumpable, under a name of its own.
+    Conceal,
+    /// Drop every supplementary group.
+    DropGroups,
+    /// Take the ids of the header.
+    TakeIds,
+    /// Cut the mount namespace off from the host's mount events.
+    Private,
+    /// Make the new root, in memory, and enter it; the old one stays reachable by fd. `a`: bytes, `b`: inodes.
+    Root,
+    /// Make a folder at `path`, mode `a`.
+    Folder,
+    /// Make a file at `path`, mode `a`, with the `b` bytes at `text`.
+    File,
+    /// Make a symlink at `path` to `text`.
+    Symlink,
+    /// Show a file of the host. `text`: its path; `a`: device; `b`: inode; `c`: type; `d`: an already cloned
+    /// tree's fd + 1, or 0; `flags`: [`mount`].
+    Bind,
+    /// Show what is already inside, again, elsewhere. `text`: its path; `flags`: [`mount`].
+    Again,
+    /// Make a folder in memory. `a`: offset of the options; `flags`: [`mount`].
+    Tmpfs,
+    /// Mount a fresh proc.
+    Proc,
+    /// Mount a fresh devpts, options at `a`.
+    Devpts,
+    /// Take away the file (or, with `a` = 1, the folder) at `path`, which the steps before needed.
+    Remove,
+    /// Make the mount at `path` read-only.
+    Seal,
+    /// Let the old root go.
+    LeaveHost,
+    /// Set the loopback interface up.
+    Loopback,
+    /// Set host name (`text`) and domain name.
+    Hostname,
+    /// Allow no further user namespace.
+    NoUserNamespaces,
+    /// Join a fresh session keyring.
+    Keyring,
+    /// Drop the bounding set, lock the secure bits, keep only the header's capabilities.
+    Capabilities,
+    /// Set no_new_privs.
+    NoNewPrivileges,
+    /// Read back every mount of the namespace and compare it with the steps.
+    VerifyMounts,
+    /// Compare one namespace with the host's. `text`: its name; `a`: the host's inode.
+    VerifyNamespace,
+    /// Close every fd but those that the rest needs.
+    CloseFiles,
+    /// Start the process that becomes the program; every later step is its own.
+    Fork,
+    /// Lead a session of its own.
+    Session,
+    /// Put the three streams in place.
+    Streams,
+    /// Set the limit `a` to soft `b` and hard `c`.
+    Limit,
+    /// Enter the working directory `path`.
+    Directory,
+    /// Close every fd but the streams at exec, and prove it.
+    SealFiles,
+    /// Unblock and reset every signal.
+    Signals,
+    /// Read back capabilities, ids, groups, no_new_privs and signals.
+    VerifyProcess,
+    /// Compare the program with what the supervisor saw. `a`: device, `b`: inode.
+    VerifyProgram,
+    /// Execute the program.
+    Exec,
+}
+
+impl Op {
+    /// Every step, in numeric order.
+    pub const ALL: [Self; 36] = [
+        Self::AwaitMaps,
+        Self::Conceal,
+        Self::DropGroups,
+        Self::TakeIds,
+        Self::Private,
+        Self::Root,
+        Self::Folder,
+        Self::File,
+        Self::Symlink,
+        Self::Bind,
+        Self::Again,
+        Self::Tmpfs,
+        Self::Proc,
+        Self::Devpts,
+        Self::Remove,
+        Self::Seal,
+        Self::LeaveHost,
+        Self::Loopback,
+        Self::Hostname,
+        Self::NoUserNamespaces,
+        Self::Keyring,
+        Self::Capabilities,
+        Self::NoNewPrivileges,
+        Self::VerifyMounts,
+        Self::VerifyNamespace,
+        Self::CloseFiles,
+        Self::Fork,
+        Self::Session,
+        Self::Streams,
+        Self::Limit,
+        Self::Directory,
+        Self::SealFiles,
+        Self::Signals,
+        Self::VerifyProcess,
+        Self::VerifyProgram,
+        Self::Exec,
+    ];
+
+    /// The step of a number.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|op| *op as u32 == number)
+    }
+}
+
+/// Flags of a step that mounts.
+pub mod mount {
+    /// Read-only.
+    pub const READ_ONLY: u32 = 1;
+    /// No device node works. Every mount has it but the device nodes that were granted.
+    pub const NO_DEVICES: u32 = 2;
+    /// Nothing can be executed.
+    pub const NO_EXEC: u32 = 4;
+    /// With every mount below.
+    pub const RECURSIVE: u32 = 8;
+}
+
+/// One step.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Step {
+    /// [`Op`], as a number.
+    pub op: u32,
+    /// [`mount`], where the step mounts.
+    pub flags: u32,
+    /// Offset of an absolute path inside; 0 for none.
+    pub path: u32,
+    /// Offset of a second text; 0 for none.
+    pub text: u32,
+    /// See [`Op`].
+    pub a: u64,
+    /// See [`Op`].
+    pub b: u64,
+    /// See [`Op`].
+    pub c: u64,
+    /// See [`Op`].
+    pub d: u64,
+}
+
+/// What PID 1 says. The numbers are private to one build.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordKind {
+    /// `step` failed with `errno` (a kernel's error, or one of [`fault`]); `detail` says more.
+    Failed = 1,
+    /// The sandbox is set up and verified; the program's process exists.
+    Ready,
+    /// The program runs: proven. `time_ns` is when.
+    Started,
+    /// The program could not be executed: `errno`.
+    ExecFailed,
+    /// The program ended: `status` as wait(2) says it, usage of the whole tree.
+    Ended,
+}
+
+/// A message of PID 1, always of this size.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Record {
+    /// [`RecordKind`], as a number.
+    pub kind: u32,
+    /// Index of the step.
+    pub step: u32,
+    /// Positive error number.
+    pub errno: i32,
+    /// Raw wait status.
+    pub status: i32,
+    /// What a verification found, see [`fault`].
+    pub detail: u64,
+    /// CLOCK_MONOTONIC, nanoseconds.
+    pub time_ns: u64,
+    /// Processor time in user mode, microseconds.
+    pub user_us: u64,
+    /// Processor time in the kernel, microseconds.
+    pub system_us: u64,
+    /// Largest resident set, KiB.
+    pub max_rss_kib: u64,
+    /// Context switches by waiting.
+    pub voluntary: u64,
+    /// Context switches that the scheduler forced.
+    pub forced: u64,
+    /// [`ended`] bits.
+    pub ended: u64,
+}
+
+/// Bits of [`Record::ended`].
+pub mod ended {
+    /// The deadline had passed.
+    pub const DEADLINE: u64 = 1;
+    /// The supervisor asked for the end.
+    pub const ASKED: u64 = 2;
+}
+
+/// Error numbers that no kernel call gives: what PID 1 found by itself.
+pub mod fault {
+    /// The kernel reported success, but what it reads back is different. `detail` says which.
+    pub const MISMATCH: i32 = 5000;
+    /// A file is not the one that the supervisor saw.
+    pub const CHANGED: i32 = 5001;
+    /// A stream is a folder; `detail` is its number.
+    pub const STREAM_IS_FOLDER: i32 = 5002;
+    /// The plan cannot be read.
+    pub const BAD_PLAN: i32 = 5003;
+    /// PID 1 itself failed.
+    pub const PANIC: i32 = 5004;
+    /// The program's process ended before it executed the program; `status` says how.
+    pub const DIED: i32 = 5005;
+}
+
+/// Which part of a process a verification found different ([`Record::detail`]).
+pub mod detail {
+    /// Inheritable capabilities.
+    pub const INHERITABLE: u64 = 1;
+    /// Permitted capabilities.
+    pub const PERMITTED: u64 = 2;
+    /// Effective capabilities.
+    pub const EFFECTIVE: u64 = 3;
+    /// Bounding set.
+    pub const BOUNDING: u64 = 4;
+    /// Ambient capabilities.
+    pub const AMBIENT: u64 = 5;
+    /// no_new_privs.
+    pub const NO_NEW_PRIVILEGES: u64 = 6;
+    /// User id.
+    pub const UID: u64 = 7;
+    /// Group id.
+    pub const GID: u64 = 8;
+    /// Supplementary groups.
+    pub const GROUPS: u64 = 9;
+    /// Ignored or blocked signals.
+    pub const SIGNALS: u64 = 10;
+    /// A line of the process' status was missing.
+    pub const INCOMPLETE: u64 = 11;
+    /// Secure bits.
+    pub const SECUREBITS: u64 = 12;
+    /// A mount that no step made.
+    pub const UNKNOWN_MOUNT: u64 = 13;
+    /// A mount with other flags than its step's; the step's index is added, shifted by 32 bits.
+    pub const MOUNT_FLAGS: u64 = 14;
+    /// A mount that is not there; the step's index is added, shifted by 32 bits.
+    pub const MISSING_MOUNT: u64 = 15;
+    /// Another user namespace could be made.
+    pub const USER_NAMESPACE: u64 = 16;
+    /// The process is not PID 1.
+    pub const NOT_PID_1: u64 = 17;
+    /// The process can be dumped.
+    pub const DUMPABLE: u64 = 18;
+    /// An open file would pass to the program; its number is added, shifted by 32 bits.
+    pub const OPEN_FILE: u64 = 19;
+}
+
+/// What the supervisor says. The numbers are private to one build.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandKind {
+    /// The id maps are written.
+    MapsWritten = 1,
+    /// Send `signal` to the program.
+    Signal,
+    /// Send `signal` to the program; kill it when the grace has passed.
+    Terminate,
+    /// Kill everything.
+    Kill,
+}
+
+/// A message of the supervisor, always of this size.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Command {
+    /// [`CommandKind`], as a number.
+    pub kind: u32,
+    /// Signal number.
+    pub signal: i32,
+}
+
+/// Structures that are sent as their bytes.
+pub trait Message: Copy + Default {
+    /// Its bytes.
+    fn bytes(&self) -> &[u8] {
+        let length = size_of::<Self>();
+        // SAFETY: every implementor is `repr(C)` of integers without padding, checked below.
+        unsafe { core::slice::from_raw_parts(core::ptr::from_ref(self).cast(), length) }
+    }
+
+    /// Room for one to arrive in.
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        let length = size_of::<Self>();
+        // SAFETY: as above; every bit pattern of an integer is valid.
+        unsafe { core::slice::from_raw_parts_mut(core::ptr::from_mut(self).cast(), length) }
+    }
+}
+
+impl Message for Header {}
+impl Message for Step {}
+impl Message for Record {}
+impl Message for Command {}
+
+// No padding: the sizes are the sums of the fields.
+const _: () = assert!(size_of::<Header>() == 8 + 3 * 4 + 5 * 4 + 6 * 4 + 3 * 8);
+const _: () = assert!(size_of::<Step>() == 4 * 4 + 4 * 8);
+const _: () = assert!(size_of::<Record>() == 4 * 4 + 8 * 8);
+const _: () = assert!(size_of::<Command>() == 8);

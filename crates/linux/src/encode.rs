@@ -1,0 +1,201 @@
+//! From a plan to the image that PID 1 maps.
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use ringfence_init::wire::{self, Header, Message as _, NO_FD, Op};
+use ringfence_policy::Problem;
+
+use crate::plan::{MountFlags, Plan, Step};
+
+/// The file descriptors that a plan names.
+pub(crate) struct Files {
+    pub(crate) control: i32,
+    pub(crate) supervisor: i32,
+    pub(crate) streams: [Option<i32>; 3],
+    /// Already cloned trees, by the index of their step.
+    pub(crate) trees: HashMap<usize, i32>,
+}
+
+/// More steps than PID 1 keeps book of.
+const MOST_STEPS: usize = 1 << 15;
+
+/// Writes the image.
+pub(crate) fn encode(plan: &Plan, files: &Files) -> Result<Vec<u8>, Problem> {
+    if plan.steps.len() > MOST_STEPS {
+        let why = format!("the policy needs {} steps; at most {MOST_STEPS} can be carried out", plan.steps.len());
+        return Err(Problem::request("too-many", why).remedy("show folders instead of single files"));
+    }
+    let steps_size = plan.steps.len() * size_of::<wire::Step>();
+    let mut image = Image { bytes: vec![0; size_of::<Header>() + steps_size] };
+    let steps: Vec<wire::Step> =
+        plan.steps.iter().enumerate().map(|(index, step)| image.step(step, files.trees.get(&index))).collect();
+    let program = plan.steps.iter().find_map(|step| match step {
+        Step::Exec { path } => Some(path.as_path()),
+        _ => None,
+    });
+    let program = image.path(program.unwrap_or(Path::new("/")));
+    let arguments = image.array(plan.arguments.iter().map(|argument| argument.as_bytes().to_vec()));
+    let variable = |(name, value): &(std::ffi::OsString, std::ffi::OsString)| {
+        [name.as_bytes(), b"=", value.as_bytes()].concat()
+    };
+    let environment = image.array(plan.environment.iter().map(variable));
+    let header = Header {
+        magic: wire::MAGIC,
+        size: image.offset(),
+        steps: u32::try_from(size_of::<Header>()).unwrap_or(0),
+        step_count: u32::try_from(steps.len()).unwrap_or(0),
+        control: files.control,
+        supervisor: files.supervisor,
+        streams: files.streams.map(|stream| stream.unwrap_or(NO_FD)),
+        program,
+        arguments,
+        environment,
+        gid: plan.identity.gid,
+        uid: plan.identity.uid,
+        no_groups: u32::from(plan.identity.drops_groups),
+        capabilities: plan.capabilities,
+        deadline_ns: plan.deadline_ns,
+        grace_ns: plan.grace_ns,
+    };
+    let head: Vec<u8> = header.bytes().iter().chain(steps.iter().flat_map(wire::Message::bytes)).copied().collect();
+    image.bytes[..head.len()].copy_from_slice(&head);
+    Ok(image.bytes)
+}
+
+struct Image {
+    bytes: Vec<u8>,
+}
+
+impl Image {
+    fn offset(&self) -> u32 {
+        u32::try_from(self.bytes.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Adds a terminated string. No string here can hold a NUL: paths come from the kernel or were checked.
+    fn text(&mut self, text: &[u8]) -> u32 {
+        let offset = self.offset();
+        self.bytes.extend(text.iter().filter(|byte| **byte != 0));
+        self.bytes.push(0);
+        offset
+    }
+
+    fn path(&mut self, path: &Path) -> u32 {
+        self.text(path.as_os_str().as_bytes())
+    }
+
+    /// Adds strings, then the aligned array of their offsets, ended by zero.
+    fn array(&mut self, texts: impl Iterator<Item = Vec<u8>>) -> u32 {
+        let offsets: Vec<u32> = texts.map(|text| self.text(&text)).collect();
+        self.bytes.resize(self.bytes.len().next_multiple_of(size_of::<usize>()), 0);
+        let array = self.offset();
+        for offset in offsets.into_iter().chain([0]) {
+            self.bytes.extend(u64::from(offset).to_ne_bytes());
+        }
+        array
+    }
+
+    fn step(&mut self, step: &Step, tree: Option<&i32>) -> wire::Step {
+        let plain = |op: Op| wire::Step { op: op as u32, ..wire::Step::default() };
+        match step {
+            Step::AwaitMaps => plain(Op::AwaitMaps),
+            Step::DropGroups => plain(Op::DropGroups),
+            Step::TakeIds { .. } => plain(Op::TakeIds),
+            Step::Conceal => plain(Op::Conceal),
+            Step::Private => plain(Op::Private),
+            Step::Root { bytes, inodes } => {
+                wire::Step { path: self.text(b"/"), a: *bytes, b: *inodes, flags: wire::mount::NO_DEVICES, ..plain(Op::Root) }
+            }
+            Step::Folder { path, mode } => {
+                wire::Step { path: self.path(path), a: u64::from(*mode), ..plain(Op::Folder) }
+            }
+            Step::File { path, mode, content } => self.file(path, *mode, content),
+            Step::Symlink { path, target } => {
+                wire::Step { path: self.path(path), text: self.path(target), ..plain(Op::Symlink) }
+            }
+            Step::Bind { source, path, flags, .. } => wire::Step {
+                path: self.path(path),
+                text: self.path(&source.path),
+                a: device_words(source.device),
+                b: source.inode,
+                c: u64::from(source.kind),
+                d: tree.map_or(0, |fd| u64::from(fd.unsigned_abs()) + 1),
+                flags: bits(*flags),
+                ..plain(Op::Bind)
+            },
+            Step::Again { from, path, flags } => {
+                wire::Step { path: self.path(path), text: self.path(from), flags: bits(*flags), ..plain(Op::Again) }
+            }
+            Step::Tmpfs { path, options, flags } => {
+                let options = u64::from(self.text(options.as_bytes()));
+                wire::Step { path: self.path(path), a: options, flags: bits(*flags), ..plain(Op::Tmpfs) }
+            }
+            Step::Proc { path } => {
+                let flags = wire::mount::NO_DEVICES | wire::mount::NO_EXEC;
+                wire::Step { path: self.path(path), flags, ..plain(Op::Proc) }
+            }
+            Step::Devpts { path, options } => {
+                let options = u64::from(self.text(options.as_bytes()));
+                wire::Step { path: self.path(path), a: options, flags: wire::mount::NO_EXEC, ..plain(Op::Devpts) }
+            }
+            Step::Remove { path, folder } => {
+                wire::Step { path: self.path(path), a: u64::from(*folder), ..plain(Op::Remove) }
+            }
+            Step::Seal { path } => wire::Step { path: self.path(path), ..plain(Op::Seal) },
+            Step::LeaveHost => plain(Op::LeaveHost),
+            Step::Loopback => plain(Op::Loopback),
+            Step::Hostname { name } => wire::Step { text: self.text(name.as_bytes()), ..plain(Op::Hostname) },
+            Step::NoUserNamespaces => plain(Op::NoUserNamespaces),
+            Step::Keyring => plain(Op::Keyring),
+            Step::Capabilities { .. } => plain(Op::Capabilities),
+            Step::NoNewPrivileges => plain(Op::NoNewPrivileges),
+            Step::VerifyMounts => plain(Op::VerifyMounts),
+            Step::VerifyNamespace { name, host } => {
+                let text = self.text(format!("/proc/self/ns/{name}").as_bytes());
+                wire::Step { text, a: *host, ..plain(Op::VerifyNamespace) }
+            }
+            Step::CloseFiles => plain(Op::CloseFiles),
+            Step::Fork => plain(Op::Fork),
+            Step::Session => plain(Op::Session),
+            Step::Streams => plain(Op::Streams),
+            Step::Limit { resource, soft, hard, .. } => {
+                wire::Step { a: u64::from(*resource), b: *soft, c: *hard, ..plain(Op::Limit) }
+            }
+            Step::Directory { path } => wire::Step { path: self.path(path), ..plain(Op::Directory) },
+            Step::SealFiles => plain(Op::SealFiles),
+            Step::Signals => plain(Op::Signals),
+            Step::VerifyProcess => plain(Op::VerifyProcess),
+            Step::VerifyProgram { file, .. } => {
+                wire::Step { a: device_words(file.device), b: file.inode, ..plain(Op::VerifyProgram) }
+            }
+            Step::Exec { .. } => plain(Op::Exec),
+        }
+    }
+
+    fn file(&mut self, path: &Path, mode: u32, content: &[u8]) -> wire::Step {
+        let text = self.offset();
+        self.bytes.extend(content);
+        wire::Step {
+            op: Op::File as u32,
+            path: self.path(path),
+            text,
+            a: u64::from(mode),
+            b: content.len() as u64,
+            ..wire::Step::default()
+        }
+    }
+}
+
+/// A device as statx(2) says it: major and minor, a word each.
+fn device_words(device: u64) -> u64 {
+    u64::from(libc::major(device)) << 32 | u64::from(libc::minor(device))
+}
+
+fn bits(flags: MountFlags) -> u32 {
+    let pick = |flag: bool, bit: u32| if flag { bit } else { 0 };
+    pick(flags.read_only, wire::mount::READ_ONLY)
+        | pick(flags.no_devices, wire::mount::NO_DEVICES)
+        | pick(flags.no_exec, wire::mount::NO_EXEC)
+        | pick(flags.recursive, wire::mount::RECURSIVE)
+}

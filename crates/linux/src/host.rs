@@ -1,0 +1,151 @@
+//! What this host is: who calls, what the kernel shows. Read for every run, never cached on disk, where a
+//! sandbox with a writable home could poison it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ringfence_policy::Problem;
+
+use crate::errno;
+
+/// The namespaces that a sandbox has for itself, as /proc/PID/ns names them.
+pub(crate) const NAMESPACES: [&str; 7] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
+
+/// Files and folders of /proc that say something about the host, or act on it. Those that this kernel has are
+/// covered (the list is the container engines' with what was found since).
+const PROC_COVERED: [&str; 22] = [
+    "acpi", "asound", "bus", "fs", "interrupts", "irq", "kallsyms", "kcore", "key-users", "keys", "kmsg",
+    "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "modules", "sched_debug", "scsi", "slabinfo",
+    "sysrq-trigger", "timer_list", "vmallocinfo",
+];
+
+/// Facts about this host and this caller.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Effective user id of the caller.
+    pub uid: u32,
+    /// Effective group id of the caller.
+    pub gid: u32,
+    /// Supplementary groups of the caller.
+    pub groups: Vec<u32>,
+    /// The caller's effective capabilities, one bit each.
+    pub capabilities: u64,
+    /// The ids that exist in the caller's user namespace: (inside, outside, count).
+    pub id_map: Vec<(u32, u32, u32)>,
+    /// Inode of each of the caller's namespaces.
+    pub namespaces: BTreeMap<&'static str, u64>,
+    /// What of /proc must be covered here: (name, is a folder).
+    pub proc_covered: Vec<(&'static str, bool)>,
+    /// Hard limits of the caller (getrlimit(2)); `None` is no limit.
+    pub hard_limits: BTreeMap<u32, Option<u64>>,
+    /// `newuidmap` and `newgidmap`, where both are installed.
+    pub id_helpers: Option<(PathBuf, PathBuf)>,
+}
+
+impl Host {
+    /// Reads the facts.
+    ///
+    /// # Errors
+    /// /proc is not there, or does not say what proc(5) promises.
+    pub fn read() -> Result<Self, Problem> {
+        let status = read("/proc/self/status")?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.map(|rest| rest.split_whitespace().collect::<Vec<_>>()).unwrap_or_default()
+        };
+        let id = |name: &str| field(name).get(1).and_then(|id| id.parse().ok());
+        let capabilities = field("CapEff:").first().and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        let (Some(uid), Some(gid), Some(capabilities)) = (id("Uid:"), id("Gid:"), capabilities) else {
+            return Err(Problem::request("proc", "/proc/self/status lacks ids or capabilities".into()));
+        };
+        Ok(Self {
+            uid,
+            gid,
+            groups: field("Groups:").iter().filter_map(|id| id.parse().ok()).collect(),
+            capabilities,
+            id_map: parse_id_map(&read("/proc/self/uid_map")?),
+            namespaces: namespaces()?,
+            proc_covered: proc_covered(),
+            hard_limits: hard_limits(),
+            id_helpers: find_helper("newuidmap").zip(find_helper("newgidmap")),
+        })
+    }
+
+    /// Does the caller hold every one of these capabilities?
+    #[must_use]
+    pub fn can(&self, numbers: &[u32]) -> bool {
+        numbers.iter().all(|number| self.capabilities >> number & 1 == 1)
+    }
+}
+
+fn read(path: &str) -> Result<String, Problem> {
+    fs::read_to_string(path).map_err(|e| {
+        errno::problem("proc", format!("{path} cannot be read"), e)
+            .at(path)
+            .remedy("mount a proc file system at /proc")
+    })
+}
+
+fn parse_id_map(text: &str) -> Vec<(u32, u32, u32)> {
+    text.lines()
+        .filter_map(|line| {
+            let numbers: Vec<u32> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+            <[u32; 3]>::try_from(numbers).ok().map(|[inside, outside, count]| (inside, outside, count))
+        })
+        .collect()
+}
+
+fn namespaces() -> Result<BTreeMap<&'static str, u64>, Problem> {
+    NAMESPACES
+        .into_iter()
+        .map(|name| {
+            let path = format!("/proc/self/ns/{name}");
+            let stat = rustix::fs::stat(path.as_str()).map_err(|e| {
+                errno::problem("namespace", format!("this kernel has no {name} namespaces"), e).at(&path)
+            })?;
+            Ok((name, stat.st_ino))
+        })
+        .collect()
+}
+
+fn hard_limits() -> BTreeMap<u32, Option<u64>> {
+    use rustix::process::{Resource, getrlimit};
+    [
+        (libc::RLIMIT_CORE, Resource::Core),
+        (libc::RLIMIT_NOFILE, Resource::Nofile),
+        (libc::RLIMIT_FSIZE, Resource::Fsize),
+        (libc::RLIMIT_STACK, Resource::Stack),
+    ]
+    .map(|(number, resource)| (number, getrlimit(resource).maximum))
+    .into()
+}
+
+fn proc_covered() -> Vec<(&'static str, bool)> {
+    let kind = |name: &str| fs::symlink_metadata(Path::new("/proc").join(name)).ok();
+    PROC_COVERED.into_iter().filter_map(|name| kind(name).map(|m| (name, m.is_dir()))).collect()
+}
+
+/// A set-user-id helper from the system's own folders, never from PATH.
+fn find_helper(name: &str) -> Option<PathBuf> {
+    ["/usr/bin", "/bin", "/usr/sbin"].into_iter().map(|dir| Path::new(dir).join(name)).find(|p| p.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_host_can_be_read() {
+        let host = Host::read().unwrap();
+        assert_eq!(host.uid, rustix::process::geteuid().as_raw());
+        assert_eq!(host.namespaces.len(), NAMESPACES.len());
+        assert!(host.proc_covered.contains(&("sysrq-trigger", false)));
+    }
+
+    #[test]
+    fn id_maps_parse() {
+        assert_eq!(parse_id_map("         0       1000          1\n"), [(0, 1000, 1)]);
+        assert_eq!(parse_id_map("nonsense\n"), []);
+    }
+}

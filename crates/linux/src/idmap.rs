@@ -1,0 +1,200 @@
+//! Id maps: those of a sandbox's user namespace, and mounts whose files belong to its unprivileged id.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fs;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
+
+use ringfence_init::abi::{self, CloneArgs, MountAttr, PollFd};
+use ringfence_init::sys::{self, Fd};
+use ringfence_policy::{Guarantee, Problem, Refusal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+
+use crate::errno;
+use crate::identity::{Extent, Identity, Writer};
+use crate::launch::with_signals_blocked;
+use crate::plan::{MountFlags, Plan, Step};
+use crate::resolve::Source;
+use crate::stack::GuardedStack;
+
+/// Map lines as the kernel takes them (user_namespaces(7)).
+pub(crate) fn lines(extents: &[Extent]) -> String {
+    extents.iter().map(|e| format!("{} {} {}\n", e.inside, e.outside, e.count)).collect()
+}
+
+/// Writes a waiting sandbox's maps from outside.
+pub(crate) fn write(plan: &Plan, process: i32) -> Result<(), Problem> {
+    let identity = &plan.identity;
+    match identity.writer {
+        Writer::Itself => Ok(()),
+        Writer::Root => write_as_root(identity, process),
+        Writer::Helpers => run_helpers(plan, process),
+    }
+}
+
+fn write_as_root(identity: &Identity, process: i32) -> Result<(), Problem> {
+    for (name, extents) in [("gid_map", &identity.groups), ("uid_map", &identity.users)] {
+        let path = format!("/proc/{process}/{name}");
+        fs::write(&path, lines(extents)).map_err(|e| {
+            errno::problem("id-map", format!("the {name} of the sandbox cannot be written"), e)
+                .at(path)
+                .step("write the id maps")
+                .remedy("check that the ids exist in this user namespace (/proc/self/uid_map)")
+        })?;
+    }
+    Ok(())
+}
+
+fn run_helpers(plan: &Plan, process: i32) -> Result<(), Problem> {
+    let Some((users, groups)) = &plan.id_helpers else {
+        return Err(Problem::request("id-map", "newuidmap and newgidmap are not installed".into()));
+    };
+    for (helper, extents) in [(groups, &plan.identity.groups), (users, &plan.identity.users)] {
+        let numbers = extents.iter().flat_map(|e| [e.inside, e.outside, e.count]).map(|n| n.to_string());
+        let output = Command::new(helper).arg(process.to_string()).args(numbers).output();
+        let failed = |why: String| {
+            Problem::request("id-map", format!("{} failed: {why}", helper.display()))
+                .at(helper)
+                .step("write the id maps")
+                .remedy("check /etc/subuid and /etc/subgid, or use --id-map=single")
+        };
+        match output {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+            Err(e) => return Err(failed(e.to_string())),
+        }
+    }
+    Ok(())
+}
+
+/// The trees that PID 1 cannot clone itself: under an unprivileged id it cannot walk a closed home. Each one's
+/// files belong, inside, to the program's id; on the host they stay whose they are.
+pub(crate) fn clone_trees(plan: &Plan, supervisor: BorrowedFd<'_>) -> Result<HashMap<usize, OwnedFd>, Problem> {
+    let mut trees = HashMap::new();
+    let Some(to) = plan.identity.mapped_mounts else { return Ok(trees) };
+    let mut namespaces: HashMap<(u32, u32), OwnedFd> = HashMap::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let Step::Bind { source, flags, mapped: true, .. } = step else { continue };
+        if !namespaces.contains_key(&source.owner) {
+            namespaces.insert(source.owner, mapping_namespace(source.owner, to, supervisor)?);
+        }
+        if let Some(namespace) = namespaces.get(&source.owner) {
+            trees.insert(index, mapped_tree(source, *flags, namespace)?);
+        }
+    }
+    Ok(trees)
+}
+
+fn mapped_tree(source: &Source, flags: MountFlags, namespace: &OwnedFd) -> Result<OwnedFd, Problem> {
+    let shown = source.path.display().to_string();
+    let failed = |what: &str, errno: sys::Errno| {
+        Problem::request("source", format!("`{shown}` {what}"))
+            .at(&source.path)
+            .errno(errno::name(errno.0))
+            .step(format!("show {shown}"))
+    };
+    let path = CString::new(source.path.as_os_str().as_bytes())
+        .map_err(|_| Problem::request("path", format!("`{shown}` holds a NUL byte")))?;
+    let resolve = abi::RESOLVE_NO_SYMLINKS | abi::RESOLVE_NO_MAGICLINKS;
+    let file = sys::openat2(Fd(abi::AT_FDCWD), &path, abi::O_PATH | abi::O_CLOEXEC, resolve);
+    let file = owned(file.map_err(|e| failed("cannot be opened", e))?);
+    let seen = rustix::fs::fstat(&file).map_err(|e| errno::problem("source", format!("`{shown}` cannot be read"), e))?;
+    if (seen.st_dev, seen.st_ino, seen.st_mode & libc::S_IFMT) != (source.device, source.inode, source.kind) {
+        return Err(Problem::request("changed", format!("`{shown}` is another file than a moment ago"))
+            .at(&source.path)
+            .remedy("run it again when nothing moves files there"));
+    }
+    let recursive = if flags.recursive { abi::AT_RECURSIVE } else { 0 };
+    let clone = abi::OPEN_TREE_CLONE | abi::OPEN_TREE_CLOEXEC | abi::AT_EMPTY_PATH | recursive;
+    let tree = sys::open_tree(Fd(file.as_raw_fd()), c"", clone).map_err(|e| failed("cannot be cloned", e))?;
+    let tree = owned(tree);
+    let attributes = MountAttr {
+        set: libc::MOUNT_ATTR_IDMAP,
+        userns_fd: u64::from(namespace.as_raw_fd().unsigned_abs()),
+        ..MountAttr::default()
+    };
+    sys::mount_setattr(Fd(tree.as_raw_fd()), c"", abi::AT_EMPTY_PATH | recursive, &attributes).map_err(|e| {
+        let why = format!("the file system of `{shown}` cannot map ids ({})", errno::name(e.0));
+        let remedy = format!("run it as an ordinary user, or with --user={} that owns it", source.owner.0);
+        Problem::from(Refusal { guarantee: Guarantee::HostRoot, why, remedy: Some(remedy) }).at(&source.path)
+    })?;
+    Ok(tree)
+}
+
+fn owned(fd: Fd) -> OwnedFd {
+    // SAFETY: the kernel has just given us this number, and nobody else knows it.
+    unsafe { OwnedFd::from_raw_fd(fd.0) }
+}
+
+/// A user namespace that says "who owns the files is the program": it exists only to be named in
+/// mount_setattr(2). The process that holds it open ends before this returns.
+fn mapping_namespace(from: (u32, u32), to: (u32, u32), supervisor: BorrowedFd<'_>) -> Result<OwnedFd, Problem> {
+    let failed = |e: std::io::Error| errno::problem("id-map", "a user namespace for mapped mounts cannot be made", e);
+    let holder = Holder::start(supervisor).map_err(failed)?;
+    let line = |from, to| lines(&[Extent { inside: from, outside: to, count: 1 }]);
+    let process = holder.process;
+    fs::write(format!("/proc/{process}/gid_map"), line(from.1, to.1)).map_err(failed)?;
+    fs::write(format!("/proc/{process}/uid_map"), line(from.0, to.0)).map_err(failed)?;
+    let namespace = fs::File::open(format!("/proc/{process}/ns/user")).map_err(failed)?;
+    Ok(namespace.into())
+}
+
+/// A process in a user namespace of its own that does nothing. It shares our memory, so it costs the same
+/// whatever our size; it ends with us, however we end.
+struct Holder {
+    process: i32,
+    pidfd: OwnedFd,
+    _stack: GuardedStack,
+    _watched: Box<i32>,
+}
+
+impl Holder {
+    fn start(supervisor: BorrowedFd<'_>) -> std::io::Result<Self> {
+        let stack = GuardedStack::new()?;
+        let watched = Box::new(supervisor.as_raw_fd());
+        let arguments = CloneArgs {
+            flags: abi::CLONE_VM | abi::CLONE_NEWUSER,
+            stack: stack.bottom(),
+            stack_size: stack.size(),
+            ..CloneArgs::default()
+        };
+        let argument = std::ptr::from_ref(&*watched) as usize;
+        // SAFETY: the stack is the child's alone until `Drop` has seen it end; `hold` never returns, and reads
+        // only `watched`, which lives as long.
+        let started = with_signals_blocked(|| unsafe { sys::clone_onto(&arguments, hold, argument) });
+        let process = started.map_err(|e| std::io::Error::from_raw_os_error(e.0))?;
+        let process = i32::try_from(process).unwrap_or(0);
+        let pid = Pid::from_raw(process).ok_or_else(|| std::io::Error::from_raw_os_error(libc::ECHILD))?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+        Ok(Self { process, pidfd, _stack: stack, _watched: watched })
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _already_ended_is_fine = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let id = self.pidfd.as_raw_fd().unsigned_abs();
+        loop {
+            // SAFETY: room for one answer; `__WALL` because this child has no exit signal.
+            let waited = unsafe {
+                let mut answer: libc::siginfo_t = std::mem::zeroed();
+                libc::waitid(libc::P_PIDFD, id, &raw mut answer, libc::WEXITED | libc::__WALL)
+            };
+            let interrupted = std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted;
+            if waited == 0 || !interrupted {
+                return;
+            }
+        }
+    }
+}
+
+/// Waits until the supervisor ends or kills us. Signals stay blocked: no handler of the caller's runs here.
+unsafe extern "C" fn hold(watched: usize) -> ! {
+    // SAFETY: `Holder::start` passes the address of a number that outlives this process.
+    let fd = unsafe { *(watched as *const i32) };
+    let mut files = [PollFd { fd, events: abi::POLLIN, revents: 0 }];
+    while sys::poll(&mut files, None).is_err() {}
+    sys::exit(0)
+}

@@ -1,0 +1,66 @@
+//! PID 1's executable, in a sealed memory file that this process makes once.
+//!
+//! Sealed: nothing inside or outside can change what a later sandbox will run (CVE-2019-5736).
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+
+use ringfence_policy::Problem;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+
+use crate::errno;
+
+static EXECUTABLE: OnceLock<OwnedFd> = OnceLock::new();
+
+const SEALS: SealFlags =
+    SealFlags::SEAL.union(SealFlags::WRITE).union(SealFlags::GROW).union(SealFlags::SHRINK);
+
+/// The sealed executable.
+pub(crate) fn executable() -> Result<BorrowedFd<'static>, Problem> {
+    if EXECUTABLE.get().is_none() {
+        let made = make().map_err(|e| {
+            errno::problem("init", "PID 1's executable cannot be put into a memory file", e)
+                .remedy("check vm.memfd_noexec (must be 0 or 1) and the memory limit")
+        })?;
+        // Another thread may have been faster: then its file stays and this one closes.
+        let _lost_the_race = EXECUTABLE.set(made);
+    }
+    let file = EXECUTABLE.get().map(std::os::fd::AsFd::as_fd);
+    let file = file.ok_or_else(|| Problem::request("init", "PID 1's executable vanished".into()))?;
+    // A caller that closes every file (a daemon) leaves a number behind that may be anything by now.
+    match fcntl_get_seals(file) {
+        Ok(seals) if seals.contains(SEALS) => Ok(file),
+        _ => Err(Problem::request("init", "this process has closed PID 1's executable, a memory file".into())
+            .remedy("do not close file descriptors that are not yours")),
+    }
+}
+
+fn make() -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = match memfd_create("ringfence-init", flags | MemfdFlags::EXEC) {
+        // Before Linux 6.3 there was no flag: every memory file could be executed.
+        Err(rustix::io::Errno::INVAL) => memfd_create("ringfence-init", flags)?,
+        other => other?,
+    };
+    let mut file = File::from(above_streams(file)?);
+    file.write_all(ringfence_init::IMAGE)?;
+    fcntl_add_seals(&file, SEALS)?;
+    Ok(file.into())
+}
+
+/// The plan, in a memory file of its own.
+pub(crate) fn plan_file(image: &[u8]) -> Result<OwnedFd, Problem> {
+    let failed = |e: io::Error| errno::problem("plan", "the plan cannot be put into a memory file", e);
+    let made = memfd_create("ringfence-plan", MemfdFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
+    let mut file = File::from(above_streams(made).map_err(failed)?);
+    file.write_all(image).map_err(failed)?;
+    Ok(file.into())
+}
+
+/// A file with a number above the three streams: in a caller whose streams are closed a new file would land
+/// there, and be taken for one.
+pub(crate) fn above_streams(file: OwnedFd) -> io::Result<OwnedFd> {
+    if file.as_raw_fd() > 2 { Ok(file) } else { Ok(rustix::io::fcntl_dupfd_cloexec(file.as_fd(), 3)?) }
+}

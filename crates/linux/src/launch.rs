@@ -1,0 +1,237 @@
+//! The start: from a plan to a running PID 1, at a cost that does not depend on the caller's size.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+
+use ringfence_init::abi::{self, CloneArgs};
+use ringfence_init::sys::{self, Errno, Fd};
+use ringfence_init::wire::{Command, CommandKind};
+use ringfence_policy::Problem;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
+
+use crate::identity::Writer;
+use crate::image::above_streams;
+use crate::plan::{Plan, clone_flag};
+use crate::stack::GuardedStack;
+use crate::supervise::{Process, Running, send};
+use crate::{diagnose, encode, errno, idmap, image};
+
+/// What becomes the program's standard input, output and error. `None` is the caller's own.
+#[derive(Debug, Default)]
+pub struct Streams(pub [Option<OwnedFd>; 3]);
+
+/// Starts a plan. The program has not run when this returns: [`Running`] says how it goes.
+///
+/// `begun_ns` is when the request began (`CLOCK_MONOTONIC`), for the report.
+///
+/// # Errors
+/// Nothing was started.
+pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Problem> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |e: io::Error| errno::problem("launch", what, e)
+    };
+    let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).map_err(io::Error::from);
+    let supervisor = pidfd.and_then(above_streams).map_err(failed("this process cannot be watched by a pidfd"))?;
+    let ends = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    let (ours, theirs) = ends.map_err(|e| errno::problem("launch", "no socket to PID 1", e))?;
+    let ours = above_streams(ours).map_err(failed("no socket to PID 1"))?;
+    let theirs = above_streams(theirs).map_err(failed("no socket to PID 1"))?;
+    let streams = own_numbers(streams).map_err(failed("a stream cannot be passed"))?;
+    let trees = idmap::clone_trees(&plan, supervisor.as_fd())?;
+    let files = encode::Files {
+        control: theirs.as_raw_fd(),
+        supervisor: supervisor.as_raw_fd(),
+        streams: streams.each_ref().map(Passed::number),
+        trees: trees.iter().map(|(index, tree)| (*index, tree.as_raw_fd())).collect(),
+    };
+    let plan_file = image::plan_file(&encode::encode(&plan, &files)?)?;
+    let mut passed = vec![files.control, files.supervisor, plan_file.as_raw_fd()];
+    passed.extend(files.streams.iter().flatten());
+    passed.extend(files.trees.values());
+    let process = start(&plan, &passed, plan_file.as_fd())?;
+    // PID 1 has its own copies now.
+    drop((theirs, streams, trees, plan_file));
+    let running = Running::new(process, ours, plan, begun_ns);
+    write_maps(&running)?;
+    Ok(running)
+}
+
+/// Writes the maps of a sandbox that waits for them. When that fails, dropping `running` ends it.
+fn write_maps(running: &Running) -> Result<(), Problem> {
+    if running.plan().identity.writer == Writer::Itself {
+        return Ok(());
+    }
+    idmap::write(running.plan(), running.process_id())?;
+    let word = Command { kind: CommandKind::MapsWritten as u32, signal: 0 };
+    send(running.control(), &word).map_err(|e| errno::problem("launch", "PID 1 is gone", e))
+}
+
+/// A stream that PID 1 inherits.
+enum Passed {
+    Own(OwnedFd),
+    Callers(i32),
+    Missing,
+}
+
+impl Passed {
+    fn number(&self) -> Option<i32> {
+        match self {
+            Self::Own(file) => Some(file.as_raw_fd()),
+            Self::Callers(number) => Some(*number),
+            Self::Missing => None,
+        }
+    }
+}
+
+/// Streams with numbers that cannot be mixed up: a file of ours is above 2, a caller's stream is its own number,
+/// a closed one is missing and becomes `/dev/null`.
+fn own_numbers(streams: Streams) -> io::Result<[Passed; 3]> {
+    let mut number = 0;
+    let passed = streams.0.map(|file| {
+        let own = number;
+        number += 1;
+        match file {
+            Some(file) => above_streams(file).map(Passed::Own),
+            None if sys::descriptor_flags(Fd(own)).is_ok() => Ok(Passed::Callers(own)),
+            None => Ok(Passed::Missing),
+        }
+    });
+    let [a, b, c] = passed;
+    Ok([a?, b?, c?])
+}
+
+/// What the child needs, prepared: it allocates nothing and calls no library.
+struct Child<'a> {
+    keep: &'a [i32],
+    executable: i32,
+    /// Files to write first, with their content.
+    maps: &'a [(CString, Vec<u8>)],
+    arguments: [usize; 3],
+    environment: [usize; 1],
+    /// Where it failed, for the parent to read.
+    failed: Option<(ChildStep, i32)>,
+}
+
+/// The child's few calls, for the message when one fails.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ChildStep {
+    KeepFiles,
+    WriteMaps,
+    Capabilities,
+    Execute,
+}
+
+fn start(plan: &Plan, keep: &[i32], plan_file: BorrowedFd<'_>) -> Result<Process, Problem> {
+    let executable = image::executable()?;
+    let stack = GuardedStack::new().map_err(|e| errno::problem("launch", "no memory for a stack", e))?;
+    let maps = own_maps(plan);
+    let name = c"ringfence-init";
+    let number = CString::new(plan_file.as_raw_fd().to_string()).unwrap_or_default();
+    let mut child = Child {
+        keep,
+        executable: executable.as_raw_fd(),
+        maps: &maps,
+        arguments: [name.as_ptr() as usize, number.as_ptr() as usize, 0],
+        environment: [0],
+        failed: None,
+    };
+    let mut pidfd = -1_i32;
+    let namespaces = plan.namespaces.iter().fold(0, |flags, name| flags | clone_flag(name));
+    let arguments = CloneArgs {
+        flags: abi::CLONE_VM | abi::CLONE_VFORK | abi::CLONE_PIDFD | namespaces,
+        pidfd: &raw mut pidfd as u64,
+        exit_signal: u64::from(abi::SIGCHLD.unsigned_abs()),
+        stack: stack.bottom(),
+        stack_size: stack.size(),
+        ..CloneArgs::default()
+    };
+    let argument = &raw mut child as usize;
+    // SAFETY: with CLONE_VFORK this thread sleeps until the child has executed or ended, so the stack and
+    // `child` are the child's alone meanwhile; `run_child` never returns.
+    let started = with_signals_blocked(|| unsafe { sys::clone_onto(&arguments, run_child, argument) });
+    let process = started.map_err(|errno| diagnose::clone_failed(plan, errno))?;
+    // SAFETY: CLONE_PIDFD stored a new descriptor there, and nobody else knows its number.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    let process = Process::new(i32::try_from(process).unwrap_or(0), pidfd);
+    // SAFETY: the child has executed or ended; a volatile read because the compiler cannot see it write.
+    let failed = unsafe { (&raw const child.failed).read_volatile() };
+    match failed {
+        None => Ok(process),
+        Some((step, errno)) => {
+            drop(process);
+            Err(diagnose::child_failed(plan, step, Errno(errno)))
+        }
+    }
+}
+
+/// The maps that the sandbox writes itself: one line each, after giving setgroups(2) up.
+fn own_maps(plan: &Plan) -> Vec<(CString, Vec<u8>)> {
+    if plan.identity.writer != Writer::Itself {
+        return Vec::new();
+    }
+    vec![
+        (c"/proc/self/setgroups".into(), b"deny".to_vec()),
+        (c"/proc/self/gid_map".into(), idmap::lines(&plan.identity.groups).into_bytes()),
+        (c"/proc/self/uid_map".into(), idmap::lines(&plan.identity.users).into_bytes()),
+    ]
+}
+
+/// Runs `work` with every signal blocked in this thread: a child that shares our memory must not run our
+/// handlers, and PID 1 starts with everything blocked.
+pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
+    let before = sys::set_signal_mask(u64::MAX);
+    let result = work();
+    if let Ok(before) = before {
+        let restored = sys::set_signal_mask(before);
+        debug_assert!(restored.is_ok());
+    }
+    result
+}
+
+/// The child: privileged in its new user namespace, in our memory, on its own stack. System calls only.
+unsafe extern "C" fn run_child(argument: usize) -> ! {
+    // SAFETY: `start` passes the address of a `Child` that nobody touches until we have executed or ended.
+    let child = unsafe { &mut *(argument as *mut Child<'_>) };
+    let (step, errno) = match prepare(child) {
+        Err(failed) => failed,
+        Ok(()) => {
+            let (arguments, environment) = (child.arguments.as_ptr(), child.environment.as_ptr());
+            // SAFETY: both arrays end with a null pointer and hold addresses of strings that `start` keeps.
+            let errno = unsafe { sys::execveat(Fd(child.executable), arguments, environment) };
+            (ChildStep::Execute, errno)
+        }
+    };
+    child.failed = Some((step, errno.0));
+    sys::exit(125)
+}
+
+fn prepare(child: &Child<'_>) -> Result<(), (ChildStep, Errno)> {
+    for file in child.keep {
+        sys::set_descriptor_flags(Fd(*file), 0).map_err(|e| (ChildStep::KeepFiles, e))?;
+    }
+    for (path, content) in child.maps {
+        write_file(path, content).map_err(|e| (ChildStep::WriteMaps, e))?;
+    }
+    raise_ambient().map_err(|e| (ChildStep::Capabilities, e))
+}
+
+fn write_file(path: &std::ffi::CStr, content: &[u8]) -> Result<(), Errno> {
+    let file = sys::openat(Fd(abi::AT_FDCWD), path, abi::O_WRONLY | abi::O_CLOEXEC, 0)?;
+    let written = sys::write(file, content);
+    sys::close(file)?;
+    if written? == content.len() { Ok(()) } else { Err(Errno(libc::EIO)) }
+}
+
+/// An id that is not 0 inside loses every capability at exec, unless it is ambient (capabilities(7)).
+fn raise_ambient() -> Result<(), Errno> {
+    let wanted = abi::capability::SETUP.iter().fold(0_u64, |set, number| set | 1 << number);
+    let sets = sys::capget()?;
+    sys::capset(sys::CapabilitySets { inheritable: sets.inheritable | wanted, ..sets })?;
+    for number in abi::capability::SETUP {
+        sys::prctl(abi::PR_CAP_AMBIENT, abi::PR_CAP_AMBIENT_RAISE as usize, number as usize)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,319 @@
+//! What a sandbox shows, as one tree of paths inside.
+//!
+//! Every node is one path. What is nearest above a path decides what stands there, so the longest path wins
+//! and the order in which things were said never matters.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use ringfence_policy::Access;
+
+use crate::resolve::Source;
+
+/// Whose word a node is: the higher one stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// What every sandbox has, and its base.
+    Base,
+    /// The toolchain of the command.
+    Toolchain,
+    /// The profile.
+    Profile,
+    /// The caller.
+    Caller,
+    /// A denial: nothing lifts it.
+    Deny,
+}
+
+/// What stands at one path inside.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// The root, in memory; read-only once it is furnished.
+    Root,
+    /// A folder of the root or of a folder in memory.
+    Folder {
+        /// Permission bits.
+        mode: u32,
+    },
+    /// A file with fixed content.
+    Text {
+        /// All of it.
+        content: Vec<u8>,
+    },
+    /// A symlink.
+    Link {
+        /// Where it points.
+        target: PathBuf,
+    },
+    /// A file or folder of the host.
+    Bind {
+        /// The host's side.
+        source: Source,
+        /// May it be changed?
+        access: Access,
+        /// It was put somewhere else on purpose.
+        elsewhere: bool,
+    },
+    /// A device node of the host.
+    Device {
+        /// The host's side.
+        source: Source,
+    },
+    /// An empty folder in memory.
+    Memory {
+        /// Bytes.
+        size: u64,
+        /// Permission bits.
+        mode: u32,
+        /// Read-only once it is furnished.
+        sealed: bool,
+    },
+    /// A fresh proc.
+    Proc,
+    /// A fresh devpts.
+    Terminals,
+    /// The path itself, mounted on itself: it cannot be renamed away, and may be read-only.
+    Pin {
+        /// May it be changed?
+        access: Access,
+        /// A folder, or a file?
+        folder: bool,
+    },
+    /// Covered by something empty that cannot be read.
+    Cover {
+        /// A folder, or a file?
+        folder: bool,
+    },
+}
+
+/// What a look-up inside found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The path inside, without symlinks.
+    pub path: PathBuf,
+    /// The host's file that stands there, where one does.
+    pub host: Option<(PathBuf, Metadata)>,
+    /// It is a folder.
+    pub folder: bool,
+}
+
+impl Found {
+    /// Device and inode of the host's file.
+    #[must_use]
+    pub fn identity(&self) -> Option<(u64, u64)> {
+        self.host.as_ref().map(|(_, metadata)| (metadata.dev(), metadata.ino()))
+    }
+}
+
+/// How many symlinks a look-up follows, as the kernel does (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+/// The tree.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    nodes: BTreeMap<PathBuf, (Rank, Node)>,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { nodes: BTreeMap::from([(PathBuf::from("/"), (Rank::Base, Node::Root))]) }
+    }
+}
+
+impl Layout {
+    /// Puts a node at a path, unless a higher rank stands there. Answers whether it was put.
+    pub(crate) fn put(&mut self, path: impl Into<PathBuf>, rank: Rank, node: Node) -> bool {
+        let path = path.into();
+        if self.nodes.get(&path).is_some_and(|(there, _)| *there > rank) {
+            return false;
+        }
+        self.nodes.insert(path, (rank, node));
+        true
+    }
+
+    /// Every node, parents before children.
+    pub fn nodes(&self) -> impl Iterator<Item = (&Path, Rank, &Node)> {
+        self.nodes.iter().map(|(path, (rank, node))| (path.as_path(), *rank, node))
+    }
+
+    /// The node at exactly this path.
+    #[must_use]
+    pub fn at(&self, path: &Path) -> Option<&Node> {
+        self.nodes.get(path).map(|(_, node)| node)
+    }
+
+    /// Takes away every node strictly below a path that `gone` picks.
+    pub(crate) fn remove_below(&mut self, path: &Path, gone: impl Fn(Rank, &Node) -> bool) {
+        self.nodes.retain(|at, (rank, node)| at == path || !at.starts_with(path) || !gone(*rank, node));
+    }
+
+    /// Takes away the node at a path.
+    pub(crate) fn remove(&mut self, path: &Path) {
+        self.nodes.remove(path);
+    }
+
+    /// The nearest node strictly above a path that holds files: pins are part of what they pin.
+    #[must_use]
+    pub fn container(&self, path: &Path) -> (&Path, &Node) {
+        path.ancestors()
+            .skip(1)
+            .find_map(|above| match self.nodes.get_key_value(above) {
+                None | Some((_, (_, Node::Pin { .. }))) => None,
+                Some((at, (_, node))) => Some((at.as_path(), node)),
+            })
+            .unwrap_or((Path::new("/"), &Node::Root))
+    }
+
+    /// The host's path behind a path inside, by its nearest bind; links are not followed.
+    #[must_use]
+    pub fn host_path(&self, path: &Path) -> Option<PathBuf> {
+        let (at, node) = match self.nodes.get_key_value(path) {
+            Some((at, (_, node))) if !matches!(node, Node::Pin { .. }) => (at.as_path(), node),
+            _ => self.container(path),
+        };
+        match node {
+            Node::Bind { source, .. } | Node::Device { source } => {
+                let rest = path.strip_prefix(at).unwrap_or(Path::new(""));
+                Some(if rest.as_os_str().is_empty() { source.path.clone() } else { source.path.join(rest) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Is some node at or below the path?
+    fn leads_somewhere(&self, path: &Path) -> bool {
+        self.nodes.range(path.to_path_buf()..).next().is_some_and(|(at, _)| at.starts_with(path))
+    }
+
+    /// What a program inside finds at an absolute path, links followed as they stand inside.
+    #[must_use]
+    pub fn look_up(&self, path: &Path) -> Option<Found> {
+        let mut here = PathBuf::from("/");
+        let mut pending: Vec<OsString> = reversed(path);
+        let mut links = 0;
+        while let Some(name) = pending.pop() {
+            if name == ".." {
+                here.pop();
+                continue;
+            }
+            let next = here.join(&name);
+            let target = match self.at(&next) {
+                Some(Node::Link { target }) => Some(target.clone()),
+                Some(Node::Cover { .. }) => return None,
+                Some(_) => None,
+                None => match self.host_path(&next) {
+                    Some(host) => {
+                        let metadata = fs::symlink_metadata(&host).ok()?;
+                        if metadata.is_symlink() { Some(fs::read_link(&host).ok()?) } else { None }
+                    }
+                    None if self.leads_somewhere(&next) => None,
+                    None => return None,
+                },
+            };
+            let Some(target) = target else {
+                here = next;
+                continue;
+            };
+            links += 1;
+            if links > MOST_LINKS {
+                return None;
+            }
+            if target.is_absolute() {
+                here = PathBuf::from("/");
+            }
+            pending.extend(reversed(&target));
+        }
+        self.describe(here)
+    }
+
+    fn describe(&self, path: PathBuf) -> Option<Found> {
+        let host = match self.host_path(&path) {
+            Some(host) => {
+                let metadata = fs::metadata(&host).ok()?;
+                Some((host, metadata))
+            }
+            None => None,
+        };
+        let folder = match (&host, self.at(&path)) {
+            (Some((_, metadata)), _) => metadata.is_dir(),
+            (None, Some(Node::Text { .. } | Node::Cover { .. } | Node::Link { .. })) => false,
+            (None, _) => true,
+        };
+        Some(Found { path, host, folder })
+    }
+}
+
+/// The names of a path, last first.
+fn reversed(path: &Path) -> Vec<OsString> {
+    let names = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    });
+    let mut names: Vec<_> = names.collect();
+    names.reverse();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bind(path: &Path) -> Node {
+        let source = Source::at(path).unwrap();
+        Node::Bind { source, access: Access::Read, elsewhere: false }
+    }
+
+    #[test]
+    fn the_longest_path_wins_in_any_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::create_dir(root.join("c")).unwrap();
+        fs::write(root.join("a/b/f"), "outer").unwrap();
+        fs::write(root.join("c/f"), "inner").unwrap();
+        for reverse in [false, true] {
+            let mut layout = Layout::default();
+            let mut puts = vec![("/x", root.join("a")), ("/x/b", root.join("c"))];
+            if reverse {
+                puts.reverse();
+            }
+            for (at, from) in puts {
+                layout.put(at, Rank::Caller, bind(&from));
+            }
+            let found = layout.look_up(Path::new("/x/b/f")).unwrap();
+            assert_eq!(found.host.unwrap().0, root.join("c/f"));
+        }
+    }
+
+    #[test]
+    fn links_are_followed_as_they_stand_inside() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir_all(root.join("usr/bin")).unwrap();
+        fs::write(root.join("usr/bin/real"), "").unwrap();
+        std::os::unix::fs::symlink("/usr/bin/real", root.join("usr/bin/absolute")).unwrap();
+        std::os::unix::fs::symlink("../../usr/bin/real", root.join("usr/bin/relative")).unwrap();
+        std::os::unix::fs::symlink("loop", root.join("usr/bin/loop")).unwrap();
+        let mut layout = Layout::default();
+        layout.put("/usr", Rank::Base, bind(&root.join("usr")));
+        layout.put("/bin", Rank::Base, Node::Link { target: "usr/bin".into() });
+        for name in ["/bin/absolute", "/bin/relative", "/usr/bin/../bin/real"] {
+            assert_eq!(layout.look_up(Path::new(name)).unwrap().path, Path::new("/usr/bin/real"), "{name}");
+        }
+        assert!(layout.look_up(Path::new("/bin/loop")).is_none());
+        assert!(layout.look_up(Path::new("/bin/none")).is_none());
+        assert!(layout.look_up(Path::new("/etc")).is_none());
+    }
+
+    #[test]
+    fn a_lower_rank_does_not_replace_a_higher_one() {
+        let mut layout = Layout::default();
+        assert!(layout.put("/a", Rank::Caller, Node::Folder { mode: 0 }));
+        assert!(!layout.put("/a", Rank::Base, Node::Proc));
+        assert!(matches!(layout.at(Path::new("/a")), Some(Node::Folder { .. })));
+    }
+}

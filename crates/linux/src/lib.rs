@@ -1,0 +1,32 @@
+//! Ringfence on Linux.
+//!
+//! One direction: a [`Policy`](ringfence_policy::Policy) and a [`Request`] are *resolved* against this host's
+//! files ([`resolve`]), what the kernel offers is *probed* ([`Host`]), both become a [`Plan`] of ordered kernel
+//! steps or a refusal ([`plan`]), the plan is *launched* ([`launch`]), and the [`Running`] sandbox is
+//! supervised until it has an [`Ending`].
+
+mod diagnose;
+mod encode;
+mod errno;
+mod host;
+mod identity;
+mod idmap;
+mod image;
+mod launch;
+mod layout;
+mod plan;
+mod pump;
+mod receipt;
+mod resolve;
+mod signals;
+mod stack;
+mod supervise;
+
+pub use host::Host;
+pub use launch::{Streams, launch};
+pub use layout::{Layout, Node};
+pub use plan::{Plan, Step, plan};
+pub use pump::{Pump, Sink, duplicate, pipe};
+pub use resolve::{Request, Resolved, SameFile, is_terminal, resolve};
+pub use signals::Signals;
+pub use supervise::{Ending, Running};

@@ -1,0 +1,428 @@
+//! The plan: ordered kernel steps as data. `plan` is a pure function, so every host can be tested on any, and
+//! `ringfence plan` prints the very list that PID 1 carries out.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use ringfence_init::abi;
+use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Network, Policy, Problem};
+
+use crate::host::{Host, NAMESPACES};
+use crate::identity::{Identity, Writer};
+use crate::layout::{Node, Rank};
+use crate::receipt;
+use crate::resolve::{FURNITURE, Resolved, SameFile, Source};
+
+/// Flags of a mount. Every mount is nosuid besides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MountFlags {
+    /// Nothing can be changed.
+    pub read_only: bool,
+    /// No device node works.
+    pub no_devices: bool,
+    /// Nothing can be executed.
+    pub no_exec: bool,
+    /// With every mount below.
+    pub recursive: bool,
+}
+
+/// One kernel step.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "`Display` says what each one does; ringfence_init::wire::Op documents them")]
+pub enum Step {
+    AwaitMaps,
+    DropGroups,
+    TakeIds { uid: u32, gid: u32 },
+    Conceal,
+    Private,
+    Root { bytes: u64, inodes: u64 },
+    Folder { path: PathBuf, mode: u32 },
+    File { path: PathBuf, mode: u32, content: Vec<u8> },
+    Symlink { path: PathBuf, target: PathBuf },
+    Bind { source: Source, path: PathBuf, flags: MountFlags, mapped: bool },
+    Again { from: PathBuf, path: PathBuf, flags: MountFlags },
+    Tmpfs { path: PathBuf, options: String, flags: MountFlags },
+    Proc { path: PathBuf },
+    Devpts { path: PathBuf, options: String },
+    Remove { path: PathBuf, folder: bool },
+    Seal { path: PathBuf },
+    LeaveHost,
+    Loopback,
+    Hostname { name: String },
+    NoUserNamespaces,
+    Keyring,
+    Capabilities { keep: u64 },
+    NoNewPrivileges,
+    VerifyMounts,
+    VerifyNamespace { name: &'static str, host: u64 },
+    CloseFiles,
+    Fork,
+    Session,
+    Streams,
+    Limit { name: &'static str, resource: u32, soft: u64, hard: u64 },
+    Directory { path: PathBuf },
+    SealFiles,
+    Signals,
+    VerifyProcess,
+    VerifyProgram { path: PathBuf, file: SameFile },
+    Exec { path: PathBuf },
+}
+
+/// Ordered steps, and what they promise.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) identity: Identity,
+    pub(crate) namespaces: Vec<&'static str>,
+    pub(crate) arguments: Vec<OsString>,
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    pub(crate) capabilities: u64,
+    pub(crate) deadline_ns: u64,
+    pub(crate) grace_ns: u64,
+    pub(crate) id_helpers: Option<(PathBuf, PathBuf)>,
+    pub(crate) receipt: Vec<GuaranteeRow>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) unprotected: Vec<PathBuf>,
+    pub(crate) writable: Vec<PathBuf>,
+}
+
+impl Plan {
+    /// What each guarantee is held by.
+    #[must_use]
+    pub fn receipt(&self) -> &[GuaranteeRow] {
+        &self.receipt
+    }
+
+    /// Lines for a person: what was decided for them.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Protected names that do not exist on the host yet.
+    #[must_use]
+    pub fn unprotected(&self) -> &[PathBuf] {
+        &self.unprotected
+    }
+
+    /// Host folders that the program can change.
+    #[must_use]
+    pub fn writable(&self) -> &[PathBuf] {
+        &self.writable
+    }
+
+    /// The steps, a line each, as they will be carried out.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let ids = match self.identity.writer {
+            Writer::Itself => "mapping the caller's own id",
+            Writer::Root => "mapped by root to an unprivileged host id",
+            Writer::Helpers => "mapped by newuidmap and newgidmap",
+        };
+        let start = format!("start PID 1 in new {} namespaces, {ids}", self.namespaces.join(", "));
+        std::iter::once(start).chain(self.steps.iter().map(Step::to_string)).collect()
+    }
+}
+
+/// CLONE_NEW* of a namespace's name.
+pub(crate) fn clone_flag(namespace: &str) -> u64 {
+    match namespace {
+        "user" => abi::CLONE_NEWUSER,
+        "mnt" => abi::CLONE_NEWNS,
+        "pid" => abi::CLONE_NEWPID,
+        "net" => abi::CLONE_NEWNET,
+        "ipc" => abi::CLONE_NEWIPC,
+        "uts" => abi::CLONE_NEWUTS,
+        _ => abi::CLONE_NEWCGROUP,
+    }
+}
+
+/// The empty file and folder that covers are made of; taken away before the root is sealed.
+const EMPTY_FILE: &str = "/.ringfence-empty-file";
+const EMPTY_FOLDER: &str = "/.ringfence-empty-folder";
+
+/// From what may be done, what is there and what the kernel can, to what will be done.
+///
+/// `random` decides the host id that root's sandboxes get.
+///
+/// # Errors
+/// A guarantee that this host cannot give and the policy does not waive; a limit above what the caller has.
+pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> Result<Plan, Problem> {
+    let identity = Identity::decide(policy, host, random)?;
+    let namespaces: Vec<_> =
+        NAMESPACES.into_iter().filter(|name| *name != "net" || policy.network == Network::None).collect();
+    let mut steps = Vec::new();
+    become_somebody(&mut steps, &identity);
+    steps.extend([Step::Private, Step::Root { bytes: FURNITURE, inodes: 65_536 }]);
+    build_files(&mut steps, policy, resolved, &identity);
+    steps.push(Step::VerifyMounts);
+    if policy.network == Network::None {
+        steps.push(Step::Loopback);
+    }
+    steps.push(Step::Hostname { name: policy.process.hostname.clone() });
+    steps.push(Step::Keyring);
+    for name in &namespaces {
+        steps.push(Step::VerifyNamespace { name, host: host.namespaces.get(name).copied().unwrap_or(0) });
+    }
+    let capabilities = policy.capabilities.iter().fold(0, |set, capability| set | 1 << capability.number());
+    steps.extend([Step::CloseFiles, Step::Capabilities { keep: capabilities }, Step::NoNewPrivileges, Step::Fork]);
+    become_the_program(&mut steps, policy, resolved, host)?;
+    let ns = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    Ok(Plan {
+        receipt: receipt::rows(policy, resolved, host, &identity, &namespaces),
+        steps,
+        identity,
+        namespaces,
+        arguments: resolved.arguments.clone(),
+        environment: resolved.environment.clone().into_iter().collect(),
+        capabilities,
+        deadline_ns: policy.limits.timeout.map_or(0, ns),
+        grace_ns: ns(policy.limits.grace()),
+        id_helpers: host.id_helpers.clone(),
+        notes: resolved.notes.clone(),
+        unprotected: resolved.unprotected.clone(),
+        writable: writable(resolved),
+    })
+}
+
+fn writable(resolved: &Resolved) -> Vec<PathBuf> {
+    let writable = |node: &Node| match node {
+        Node::Bind { source, access: Access::Write, .. } => Some(source.path.clone()),
+        _ => None,
+    };
+    resolved.layout.nodes().filter_map(|(_, _, node)| writable(node)).collect()
+}
+
+fn become_somebody(steps: &mut Vec<Step>, identity: &Identity) {
+    if identity.writer != Writer::Itself {
+        steps.push(Step::AwaitMaps);
+        if identity.drops_groups {
+            steps.push(Step::DropGroups);
+        }
+        steps.push(Step::TakeIds { uid: identity.uid, gid: identity.gid });
+    }
+    steps.push(Step::Conceal);
+}
+
+/// Everything that the program sees, parents before children; then the host's root goes and what is full is
+/// sealed.
+fn build_files(steps: &mut Vec<Step>, policy: &Policy, resolved: &Resolved, identity: &Identity) {
+    let layout = &resolved.layout;
+    let covers = layout.nodes().any(|(_, _, node)| matches!(node, Node::Cover { .. }));
+    if covers {
+        steps.push(Step::Folder { path: EMPTY_FOLDER.into(), mode: 0 });
+        steps.push(Step::File { path: EMPTY_FILE.into(), mode: 0, content: Vec::new() });
+    }
+    let mut builder = Builder { steps, made: Vec::new(), policy, identity };
+    for (path, rank, node) in layout.nodes() {
+        if !matches!(layout.container(path).1, Node::Bind { .. } | Node::Proc) {
+            builder.make_way(path, node);
+        }
+        builder.node(path, rank, node);
+    }
+    if covers {
+        steps.push(Step::Remove { path: EMPTY_FOLDER.into(), folder: true });
+        steps.push(Step::Remove { path: EMPTY_FILE.into(), folder: false });
+    }
+    steps.push(Step::LeaveHost);
+    for (path, _, node) in layout.nodes() {
+        if matches!(node, Node::Root | Node::Memory { sealed: true, .. }) {
+            steps.push(Step::Seal { path: path.to_owned() });
+        }
+    }
+}
+
+struct Builder<'a> {
+    steps: &'a mut Vec<Step>,
+    /// Folders that exist by now in what is the sandbox's own.
+    made: Vec<PathBuf>,
+    policy: &'a Policy,
+    identity: &'a Identity,
+}
+
+impl Builder<'_> {
+    /// Makes the folders above a path, and the thing to mount on, in what is the sandbox's own.
+    fn make_way(&mut self, path: &Path, node: &Node) {
+        let above: Vec<_> = path.ancestors().skip(1).filter(|above| above.parent().is_some()).collect();
+        for folder in above.into_iter().rev() {
+            self.make_folder(folder, 0o755);
+        }
+        match node {
+            Node::Bind { source, .. } if !source.is_folder() => self.make_mount_point(path),
+            Node::Device { .. } | Node::Cover { folder: false } => self.make_mount_point(path),
+            Node::Bind { .. } | Node::Memory { .. } | Node::Proc | Node::Terminals | Node::Cover { .. } => {
+                self.make_folder(path, 0o755);
+            }
+            Node::Root | Node::Folder { .. } | Node::Text { .. } | Node::Link { .. } | Node::Pin { .. } => {}
+        }
+    }
+
+    fn make_mount_point(&mut self, path: &Path) {
+        self.steps.push(Step::File { path: path.to_owned(), mode: 0o444, content: Vec::new() });
+    }
+
+    fn make_folder(&mut self, path: &Path, mode: u32) {
+        if !self.made.iter().any(|made| made == path) {
+            self.made.push(path.to_owned());
+            self.steps.push(Step::Folder { path: path.to_owned(), mode });
+        }
+    }
+
+    fn node(&mut self, path: &Path, rank: Rank, node: &Node) {
+        let plain = MountFlags { no_devices: true, ..MountFlags::default() };
+        let still = MountFlags { read_only: true, no_exec: true, ..plain };
+        let path = path.to_owned();
+        let step = match node {
+            Node::Root => return,
+            Node::Folder { mode } => return self.make_folder(&path, *mode),
+            Node::Text { content } => Step::File { path, mode: 0o644, content: content.clone() },
+            Node::Link { target } => Step::Symlink { path, target: target.clone() },
+            Node::Bind { source, access, .. } => {
+                let flags =
+                    MountFlags { read_only: *access == Access::Read, recursive: source.is_folder(), ..plain };
+                Step::Bind { source: source.clone(), path, flags, mapped: self.is_mapped(rank) }
+            }
+            Node::Device { source } => {
+                let flags = MountFlags { no_devices: false, ..still };
+                Step::Bind { source: source.clone(), path, flags, mapped: false }
+            }
+            Node::Memory { size, mode, sealed } => {
+                let options = format!("size={size},nr_inodes={},mode={mode:o}", (size / 4096).clamp(64, 1 << 20));
+                let no_exec = *sealed || path == Path::new("/dev/shm");
+                Step::Tmpfs { path, options, flags: MountFlags { no_exec, ..plain } }
+            }
+            Node::Proc => {
+                self.steps.push(Step::Proc { path });
+                Step::NoUserNamespaces
+            }
+            Node::Terminals => Step::Devpts { path, options: self.terminal_options() },
+            Node::Pin { access, folder } => {
+                let in_proc = path.starts_with("/proc");
+                let flags = MountFlags {
+                    read_only: *access == Access::Read,
+                    no_exec: in_proc,
+                    recursive: *folder && !in_proc,
+                    ..plain
+                };
+                Step::Again { from: path.clone(), path, flags }
+            }
+            Node::Cover { folder } => {
+                let from = if *folder { EMPTY_FOLDER } else { EMPTY_FILE };
+                Step::Again { from: from.into(), path, flags: still }
+            }
+        };
+        self.steps.push(step);
+    }
+
+    /// Granted folders of a sandbox that root starts are mapped to its unprivileged id; the host's own programs
+    /// are for everyone.
+    fn is_mapped(&self, rank: Rank) -> bool {
+        let another_system = matches!(self.policy.filesystem.base, Base::Rootfs(_));
+        self.identity.mapped_mounts.is_some() && (rank > Rank::Base || another_system)
+    }
+
+    /// Terminals belong to group 5 (`tty`) where that group exists inside.
+    fn terminal_options(&self) -> String {
+        let tty = self.policy.process.id_map == IdMap::Range || self.identity.gid == 5;
+        let group = if tty { ",gid=5" } else { "" };
+        format!("newinstance,ptmxmode=0666,mode=620{group}")
+    }
+}
+
+/// The last steps, in the process that becomes the program.
+fn become_the_program(
+    steps: &mut Vec<Step>,
+    policy: &Policy,
+    resolved: &Resolved,
+    host: &Host,
+) -> Result<(), Problem> {
+    steps.extend([Step::Session, Step::Streams]);
+    // A core limit of 1 keeps a piped core handler of the host from running; 0 does not (fs/coredump.c).
+    let core = host.hard_limits.get(&libc::RLIMIT_CORE).copied().flatten().unwrap_or(u64::MAX).min(1);
+    steps.push(Step::Limit { name: "core", resource: libc::RLIMIT_CORE, soft: core, hard: core });
+    let limits = &policy.limits;
+    for (name, resource, value) in [
+        ("nofile", libc::RLIMIT_NOFILE, limits.nofile),
+        ("file-size", libc::RLIMIT_FSIZE, limits.file_size.map(|size| size.0)),
+        ("stack", libc::RLIMIT_STACK, limits.stack.map(|size| size.0)),
+    ] {
+        let Some(value) = value else { continue };
+        let hard = host.hard_limits.get(&resource).copied().flatten();
+        if let Some(hard) = hard.filter(|hard| *hard < value) {
+            let why = format!("--{name} {value} is more than this caller may have itself ({hard})");
+            return Err(Problem::request("limit", why).remedy(format!("ask for at most {hard}")));
+        }
+        steps.push(Step::Limit { name, resource, soft: value, hard: value });
+    }
+    let path = resolved.program.clone();
+    steps.extend([
+        Step::Directory { path: resolved.directory.clone() },
+        Step::SealFiles,
+        Step::Signals,
+        Step::VerifyProcess,
+        Step::VerifyProgram { path: path.clone(), file: resolved.program_file },
+        Step::Exec { path },
+    ]);
+    Ok(())
+}
+
+impl fmt::Display for MountFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.read_only { "read-only" } else { "writable" })?;
+        f.write_str(", nosuid")?;
+        f.write_str(if self.no_devices { ", nodev" } else { "" })?;
+        f.write_str(if self.no_exec { ", noexec" } else { "" })?;
+        f.write_str(if self.recursive { ", recursive" } else { "" })
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AwaitMaps => f.write_str("wait until the id maps are written"),
+            Self::DropGroups => f.write_str("drop every supplementary group"),
+            Self::TakeIds { uid, gid } => write!(f, "take user id {uid} and group id {gid}"),
+            Self::Conceal => f.write_str("make PID 1 unreadable and untraceable"),
+            Self::Private => f.write_str("cut off from the host's mount events"),
+            Self::Root { bytes, .. } => write!(f, "enter a new root in memory, {} KiB", bytes / 1024),
+            Self::Folder { path, mode } => write!(f, "make folder {} ({mode:o})", path.display()),
+            Self::File { path, content, .. } => write!(f, "make file {} ({} bytes)", path.display(), content.len()),
+            Self::Symlink { path, target } => write!(f, "make link {} -> {}", path.display(), target.display()),
+            Self::Bind { source, path, flags, mapped } => {
+                let mapped = if *mapped { ", ids mapped" } else { "" };
+                write!(f, "show {} at {} ({flags}{mapped})", source.path.display(), path.display())
+            }
+            Self::Again { from, path, flags } if from == path => write!(f, "pin {} ({flags})", path.display()),
+            Self::Again { path, .. } => write!(f, "cover {}", path.display()),
+            Self::Tmpfs { path, options, flags } => {
+                write!(f, "mount memory at {} ({options}; {flags})", path.display())
+            }
+            Self::Proc { path } => write!(f, "mount a proc of its own at {} (nosuid, nodev, noexec)", path.display()),
+            Self::Devpts { path, options } => write!(f, "mount terminals of its own at {} ({options})", path.display()),
+            Self::Remove { path, .. } => write!(f, "take away {}", path.display()),
+            Self::Seal { path } => write!(f, "make {} read-only", path.display()),
+            Self::LeaveHost => f.write_str("let the host's root go"),
+            Self::Loopback => f.write_str("set the loopback interface up"),
+            Self::Hostname { name } => write!(f, "set the host name to {name}"),
+            Self::NoUserNamespaces => f.write_str("allow no further user namespace"),
+            Self::Keyring => f.write_str("join a fresh session keyring"),
+            Self::Capabilities { keep: 0 } => f.write_str("drop every capability from all five sets, lock the secure bits"),
+            Self::Capabilities { keep } => write!(f, "keep capabilities {keep:#x}, drop the rest, lock the secure bits"),
+            Self::NoNewPrivileges => f.write_str("set no_new_privs"),
+            Self::VerifyMounts => f.write_str("verify every mount"),
+            Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is not the host's"),
+            Self::CloseFiles => f.write_str("close inherited files"),
+            Self::Fork => f.write_str("start the program's process; what follows is its own"),
+            Self::Session => f.write_str("lead a session of its own"),
+            Self::Streams => f.write_str("put the three streams in place"),
+            Self::Limit { name, soft, .. } => write!(f, "limit {name} to {soft}"),
+            Self::Directory { path } => write!(f, "enter {}", path.display()),
+            Self::SealFiles => f.write_str("verify that no other file stays open"),
+            Self::Signals => f.write_str("unblock and reset every signal"),
+            Self::VerifyProcess => f.write_str("verify capabilities, ids, groups, no_new_privs, signals"),
+            Self::VerifyProgram { path, .. } => write!(f, "verify that {} is the file that was found", path.display()),
+            Self::Exec { path } => write!(f, "execute {}", path.display()),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The receipt: which kernel layers hold which guarantee here.
+
+use ringfence_policy::{Guarantee, GuaranteeRow, Network, Policy, Status};
+
+use crate::host::Host;
+use crate::identity::{Identity, Writer};
+use crate::resolve::Resolved;
+
+/// One row for each guarantee that this policy asks for.
+pub(crate) fn rows(
+    policy: &Policy,
+    resolved: &Resolved,
+    host: &Host,
+    identity: &Identity,
+    namespaces: &[&str],
+) -> Vec<GuaranteeRow> {
+    let mut rows = vec![
+        files(resolved, host, identity),
+        row(Guarantee::Devices, &["mount namespace", "nodev on every mount"], "only the granted device nodes work"),
+        row(
+            Guarantee::Processes,
+            &["PID namespace", "a proc of its own", "undumpable PID 1"],
+            "only its own processes can be seen, signalled or traced",
+        ),
+    ];
+    if namespaces.contains(&"net") {
+        rows.push(row(Guarantee::Network, &["network namespace"], "its own loopback and nothing else"));
+    }
+    rows.push(ipc(policy));
+    rows.push(privileges(policy));
+    rows.push(partial(
+        Guarantee::KernelSurface,
+        &["no capabilities", "no further user namespace"],
+        "this version has no syscall filter",
+    ));
+    if let Some(timeout) = policy.limits.timeout {
+        let detail = format!("ends after {} ms, killed {} ms later", timeout.as_millis(), policy.limits.grace().as_millis());
+        rows.push(row(Guarantee::Time, &["deadline in PID 1", "PID namespace"], &detail));
+    }
+    if policy.limits.file_size.is_some() {
+        rows.push(partial(Guarantee::Output, &["RLIMIT_FSIZE"], "holds for each file, not for their sum"));
+    }
+    rows.extend([
+        row(Guarantee::Environment, &["built from a list"], "only the listed variables are passed"),
+        row(Guarantee::Fds, &["close_range", "close-on-exec, read back"], "only the three streams are open"),
+        row(Guarantee::Terminal, &["own session", "streams relayed by pipes"], "the caller's terminal is not passed in"),
+        row(
+            Guarantee::Cleanup,
+            &["PID namespace", "supervisor watched by pidfd"],
+            "everything ends with the program, and with its owner",
+        ),
+    ]);
+    rows.extend(host_root(identity));
+    rows
+}
+
+fn row(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
+    GuaranteeRow {
+        guarantee,
+        layers: layers.iter().map(|layer| (*layer).to_owned()).collect(),
+        status: Status::Enforced,
+        by: "planned".to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+fn partial(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
+    GuaranteeRow { status: Status::Partial, ..row(guarantee, layers, detail) }
+}
+
+fn files(resolved: &Resolved, host: &Host, identity: &Identity) -> GuaranteeRow {
+    let layers = ["mount namespace", "own root", "recursive read-only mounts"];
+    let mut gaps = Vec::new();
+    let names = |paths: &[std::path::PathBuf]| {
+        paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    };
+    if !resolved.unprotected.is_empty() {
+        gaps.push(format!("protected names that do not exist yet can be made: {}", names(&resolved.unprotected)));
+    }
+    if !resolved.unsearched.is_empty() {
+        gaps.push(format!("not searched to the end for sockets: {}", names(&resolved.unsearched)));
+    }
+    let groups: Vec<_> = host.groups.iter().filter(|group| **group != host.gid).map(u32::to_string).collect();
+    let groups = if identity.drops_groups || groups.is_empty() {
+        String::new()
+    } else {
+        format!("; supplementary groups remain: {}", groups.join(", "))
+    };
+    if gaps.is_empty() {
+        row(Guarantee::Files, &layers, &format!("only the granted files{groups}"))
+    } else {
+        partial(Guarantee::Files, &layers, &format!("{}{groups}", gaps.join("; ")))
+    }
+}
+
+fn ipc(policy: &Policy) -> GuaranteeRow {
+    if policy.network == Network::None {
+        let layers = ["IPC namespace", "network namespace"];
+        return row(Guarantee::Ipc, &layers, "no shared memory, queue or abstract socket of the host");
+    }
+    partial(Guarantee::Ipc, &["IPC namespace"], "the host's abstract sockets belong to its network, which was asked for")
+}
+
+fn privileges(policy: &Policy) -> GuaranteeRow {
+    let layers = ["five capability sets", "no_new_privs", "locked secure bits", "nosuid on every mount"];
+    if policy.capabilities.is_empty() {
+        return row(Guarantee::Privileges, &layers, "no capability, and no way to gain one");
+    }
+    let kept: Vec<_> = policy.capabilities.iter().map(ToString::to_string).collect();
+    row(Guarantee::Privileges, &layers, &format!("keeps, inside its own user namespace: {}", kept.join(", ")))
+}
+
+fn host_root(identity: &Identity) -> Option<GuaranteeRow> {
+    if !identity.caller_is_root {
+        return None;
+    }
+    if identity.writer == Writer::Itself {
+        let waived = row(Guarantee::HostRoot, &[], "it runs with the identity of host root, and owns root's files");
+        return Some(GuaranteeRow { status: Status::Waived, ..waived });
+    }
+    let id = identity.mapped_mounts.map_or(0, |(uid, _)| uid);
+    let layers = ["user namespace", "id-mapped mounts"];
+    Some(row(Guarantee::HostRoot, &layers, &format!("it is user {id} on the host, in no supplementary group")))
+}

@@ -1,0 +1,236 @@
+//! What stands in a sandbox before anything is granted: the host's programs or another system's, and what every
+//! program expects (`/proc`, `/dev`, `/tmp`, a home, an `/etc`).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ringfence_policy::{Access, Base, Network, Policy, Problem};
+
+use super::source::{self, Source};
+use super::{Request, accounts};
+use crate::errno;
+use crate::host::Host;
+use crate::layout::{Layout, Node, Rank};
+
+/// Where the host keeps programs and libraries (hier(7), and the multilib folders).
+const SYSTEM: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+
+/// What programs need of /etc: the dynamic linker's cache, certificates, alternatives, time zone, names of
+/// services, fonts, and the read-only parts of language runtimes that distributions keep here. Nothing of
+/// users, hosts, keys or services that run.
+const ETC: [&str; 32] = [
+    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "ssl/certs", "ssl/openssl.cnf",
+    "ca-certificates", "ca-certificates.conf", "pki/tls/certs", "pki/ca-trust", "crypto-policies",
+    "localtime", "timezone", "locale.conf", "nsswitch.conf", "host.conf", "gai.conf", "protocols", "services",
+    "mime.types", "magic", "os-release", "debian_version", "fonts", "terminfo", "perl", "python3", "python3.11",
+    "java-17-openjdk", "java-21-openjdk", "java-25-openjdk", "vulkan",
+];
+
+/// The device nodes that every program may expect.
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+/// Size of /dev/shm; POSIX shared memory and browsers need more than the 64 MiB that engines give.
+const SHARED_MEMORY: u64 = 256 << 20;
+/// Size of the root and of /dev, which hold only what is put there before the start.
+pub(crate) const FURNITURE: u64 = 16 << 20;
+
+/// Furnishes an empty layout.
+pub(crate) fn furnish(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) -> Result<(), Problem> {
+    match &policy.filesystem.base {
+        Base::Host => {
+            system(layout)?;
+            etc(layout, policy, request, host);
+        }
+        Base::Empty => {}
+        Base::Rootfs(folder) => rootfs(layout, folder, request)?,
+    }
+    let memory = |size: u64, mode: u32| Node::Memory { size, mode, sealed: false };
+    let tmp = policy.limits.tmp().0;
+    layout.put("/proc", Rank::Base, Node::Proc);
+    proc_covers(layout, host);
+    devices(layout)?;
+    layout.put("/dev/shm", Rank::Base, memory(SHARED_MEMORY, 0o1777));
+    layout.put("/tmp", Rank::Base, memory(tmp, 0o1777));
+    if policy.filesystem.base == Base::Host {
+        layout.put("/var/tmp", Rank::Base, Node::Link { target: "/tmp".into() });
+        layout.put("/run", Rank::Base, Node::Folder { mode: 0o755 });
+    }
+    if request.home.parent().is_some() {
+        make_room(layout, &request.home)?;
+        layout.put(&request.home, Rank::Base, memory(tmp, 0o700));
+    }
+    Ok(())
+}
+
+/// The host's programs, read-only, at their own places; a link stays the link that it is.
+fn system(layout: &mut Layout) -> Result<(), Problem> {
+    for path in SYSTEM.map(Path::new) {
+        if let Some(node) = shown(path)? {
+            layout.put(path, Rank::Base, node);
+        }
+    }
+    Ok(())
+}
+
+/// A host path at its own place, read-only: a link as a link, anything else as a bind; `None` where nothing is.
+fn shown(path: &Path) -> Result<Option<Node>, Problem> {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(None) };
+    if metadata.is_symlink() {
+        let target = fs::read_link(path).map_err(|e| errno::problem("base", "a link cannot be read", e).at(path))?;
+        return Ok(Some(Node::Link { target }));
+    }
+    Ok(Some(Node::Bind { source: Source::at(path)?, access: Access::Read, elsewhere: false }))
+}
+
+fn etc(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) {
+    for name in ETC {
+        let path = Path::new("/etc").join(name);
+        // A link out of /usr and /etc would show nothing inside; its file is shown instead.
+        let Ok(real) = fs::canonicalize(&path) else { continue };
+        let inside = real.starts_with("/usr") || ETC.iter().any(|e| real.starts_with(Path::new("/etc").join(e)));
+        let is_link = fs::symlink_metadata(&path).is_ok_and(|m| m.is_symlink());
+        let node = if is_link && inside {
+            Node::Link { target: real }
+        } else {
+            let Ok(source) = Source::at(&real) else { continue };
+            Node::Bind { source, access: Access::Read, elsewhere: false }
+        };
+        layout.put(path, Rank::Base, node);
+    }
+    let uid = policy.process.uid.unwrap_or(host.uid);
+    let gid = policy.process.gid.unwrap_or(host.gid);
+    let user = user_name(request, host);
+    let home = request.home.display();
+    let mut users = vec![format!("{user}:x:{uid}:{gid}::{home}:/bin/sh")];
+    let mut groups = vec![format!("{user}:x:{gid}:")];
+    for (name, id) in [("root", 0), ("nobody", 65_534)] {
+        if uid != id && user != name {
+            users.push(format!("{name}:x:{id}:{id}::/nonexistent:/usr/sbin/nologin"));
+        }
+        if gid != id && user != name {
+            groups.push(format!("{}:x:{id}:", if id == 0 { "root" } else { "nogroup" }));
+        }
+    }
+    let hostname = &policy.process.hostname;
+    let mut put = |name: &str, content: String| {
+        layout.put(Path::new("/etc").join(name), Rank::Base, Node::Text { content: content.into_bytes() });
+    };
+    put("passwd", users.join("\n") + "\n");
+    put("group", groups.join("\n") + "\n");
+    put("hosts", format!("127.0.0.1 localhost {hostname}\n::1 localhost {hostname}\n"));
+    put("hostname", format!("{hostname}\n"));
+    if policy.network == Network::Host
+        && let Ok(resolver) = fs::read_to_string("/etc/resolv.conf")
+    {
+        put("resolv.conf", resolver);
+    }
+}
+
+/// The caller's name; letters that /etc/passwd could not hold make it `user`.
+pub(crate) fn user_name(request: &Request, host: &Host) -> String {
+    let account = accounts::by_id(host.uid).map(|account| account.name);
+    let variable = || request.environment.get(std::ffi::OsStr::new("USER"))?.to_str().map(str::to_owned);
+    let plain = |name: &String| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+    };
+    account.or_else(variable).filter(plain).unwrap_or_else(|| "user".to_owned())
+}
+
+/// Another system: its top-level folders one by one, so that what every sandbox has can stand beside them and
+/// nothing needs to be made in the folder itself.
+fn rootfs(layout: &mut Layout, folder: &Path, request: &Request) -> Result<(), Problem> {
+    let (_, source) = source::locate(folder, request)?;
+    if !source.is_folder() {
+        let why = format!("the rootfs `{}` is not a folder", source.path.display());
+        return Err(Problem::request("rootfs", why).at(&source.path));
+    }
+    for own in ["proc", "dev", "tmp", "sys", "run"] {
+        let path = source.path.join(own);
+        if fs::symlink_metadata(&path).is_ok_and(|m| !m.is_dir()) {
+            let why = format!("`/{own}` of the rootfs is not a folder");
+            return Err(Problem::request("rootfs", why).at(&path).remedy("take it away, or use another rootfs"));
+        }
+    }
+    show_children(layout, Path::new("/"), &source.path)?;
+    for own in ["/proc", "/dev", "/tmp", "/sys"] {
+        layout.put(own, Rank::Base, Node::Folder { mode: 0o755 });
+    }
+    Ok(())
+}
+
+/// Shows each entry of a host folder at its own place below `at`, read-only.
+fn show_children(layout: &mut Layout, at: &Path, folder: &Path) -> Result<(), Problem> {
+    let failed = |e| errno::problem("rootfs", format!("`{}` cannot be listed", folder.display()), e).at(folder);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let path = folder.join(&name);
+        let metadata = fs::symlink_metadata(&path).map_err(failed)?;
+        let node = if metadata.is_symlink() {
+            Node::Link { target: fs::read_link(&path).map_err(failed)? }
+        } else {
+            Node::Bind { source: Source::at(&path)?, access: Access::Read, elsewhere: false }
+        };
+        layout.put(at.join(name), Rank::Base, node);
+    }
+    Ok(())
+}
+
+/// How many entries a folder may have that is shown entry by entry to make room for one more.
+const MOST_ENTRIES: usize = 512;
+
+/// Makes room for a mount point that a folder of the *base* lacks: that folder becomes one of the sandbox's own,
+/// with each of its entries shown in it. Nothing is made on the host.
+pub(crate) fn make_room(layout: &mut Layout, path: &Path) -> Result<(), Problem> {
+    loop {
+        let (at, node) = layout.container(path);
+        let Node::Bind { source, elsewhere: false, .. } = node else { return Ok(()) };
+        let is_base = layout.nodes().any(|(p, rank, _)| p == at && rank == Rank::Base);
+        let rest = path.strip_prefix(at).unwrap_or(Path::new(""));
+        if !is_base || at.starts_with("/usr") || fs::symlink_metadata(source.path.join(rest)).is_ok() {
+            return Ok(());
+        }
+        let (at, folder) = (at.to_path_buf(), source.path.clone());
+        if fs::read_dir(&folder).is_ok_and(|entries| entries.count() > MOST_ENTRIES) {
+            return Ok(());
+        }
+        layout.put(&at, Rank::Base, Node::Folder { mode: 0o755 });
+        show_children(layout, &at, &folder)?;
+    }
+}
+
+fn proc_covers(layout: &mut Layout, host: &Host) {
+    for (name, folder) in &host.proc_covered {
+        layout.put(Path::new("/proc").join(name), Rank::Base, Node::Cover { folder: *folder });
+    }
+    layout.put("/proc/sys", Rank::Base, Node::Pin { access: Access::Read, folder: true });
+}
+
+fn devices(layout: &mut Layout) -> Result<(), Problem> {
+    layout.put("/dev", Rank::Base, Node::Memory { size: FURNITURE, mode: 0o755, sealed: true });
+    for name in DEVICES {
+        let path = PathBuf::from("/dev").join(name);
+        layout.put(&path, Rank::Base, Node::Device { source: device(&path)? });
+    }
+    layout.put("/dev/pts", Rank::Base, Node::Terminals);
+    for (name, target) in [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+        ("ptmx", "pts/ptmx"),
+    ] {
+        layout.put(Path::new("/dev").join(name), Rank::Base, Node::Link { target: target.into() });
+    }
+    Ok(())
+}
+
+/// A device node of the host; anything else at its place is refused.
+pub(crate) fn device(path: &Path) -> Result<Source, Problem> {
+    let source = Source::at(path)?;
+    if source.is_device() {
+        Ok(source)
+    } else {
+        let why = format!("`{}` is not a device node", path.display());
+        Err(Problem::request("device", why).at(path).remedy("for files use --ro or --rw"))
+    }
+}

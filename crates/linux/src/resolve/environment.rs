@@ -1,0 +1,86 @@
+//! The environment: a short list of what is passed, a short list of what is set, and what the policy says.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use ringfence_policy::{Base, Policy};
+
+use super::Request;
+use super::base::user_name;
+use super::toolchain::Toolchain;
+use crate::host::Host;
+use crate::layout::Layout;
+
+/// Passed from the caller: how to print, nothing of who or where.
+const PASSED: [&str; 7] = ["TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR", "CI", "TZ", "LANG"];
+
+/// Where programs are when the caller's PATH says nothing of use (environ(7)).
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Builds the environment. The policy's own variables come last and win.
+pub(super) fn build(
+    policy: &Policy,
+    request: &Request,
+    host: &Host,
+    layout: &Layout,
+    toolchains: &[Toolchain],
+) -> BTreeMap<OsString, OsString> {
+    let mut variables: BTreeMap<OsString, OsString> = BTreeMap::new();
+    let locale = |name: &OsStr| name.as_encoded_bytes().starts_with(b"LC_");
+    for (name, value) in &request.environment {
+        if PASSED.iter().any(|passed| name == passed) || locale(name) {
+            variables.insert(name.clone(), value.clone());
+        }
+    }
+    if !variables.keys().any(|name| name == "LANG" || name == "LC_ALL") {
+        variables.insert("LANG".into(), "C.UTF-8".into());
+    }
+    let user: OsString = user_name(request, host).into();
+    let shell = request.environment.get(OsStr::new("SHELL")).filter(|shell| shows(layout, Path::new(shell)));
+    variables.insert("HOME".into(), request.home.clone().into());
+    variables.insert("USER".into(), user.clone());
+    variables.insert("LOGNAME".into(), user);
+    variables.insert("SHELL".into(), shell.cloned().unwrap_or_else(|| "/bin/sh".into()));
+    variables.insert("TMPDIR".into(), "/tmp".into());
+    variables.insert("PATH".into(), path(policy, request, layout, toolchains));
+    for toolchain in toolchains {
+        variables.extend(toolchain.variables.clone());
+    }
+    for name in &policy.environment.pass {
+        if let Some(value) = request.environment.get(OsStr::new(name)) {
+            variables.insert(name.into(), value.clone());
+        }
+    }
+    for (name, value) in &policy.environment.set {
+        variables.insert(name.into(), value.into());
+    }
+    variables
+}
+
+fn shows(layout: &Layout, path: &Path) -> bool {
+    path.is_absolute() && layout.look_up(path).is_some()
+}
+
+/// The toolchains' folders, then those of the caller's PATH that are to be seen.
+fn path(policy: &Policy, request: &Request, layout: &Layout, toolchains: &[Toolchain]) -> OsString {
+    let callers = match policy.filesystem.base {
+        Base::Host => request.environment.get(OsStr::new("PATH")).cloned(),
+        // Another system: the caller's folders mean nothing there.
+        Base::Empty | Base::Rootfs(_) => None,
+    };
+    let callers = callers.unwrap_or_else(|| DEFAULT_PATH.into());
+    let system = ["/usr", "/bin", "/sbin"];
+    let first = toolchains.iter().filter_map(|toolchain| toolchain.bin.clone());
+    let first = first.filter(|bin| !system.iter().any(|folder| bin.starts_with(folder)));
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for folder in first.chain(std::env::split_paths(&callers)) {
+        if !folders.contains(&folder) && shows(layout, &folder) {
+            folders.push(folder);
+        }
+    }
+    match std::env::join_paths(&folders) {
+        Ok(joined) if !joined.is_empty() => joined,
+        _ => DEFAULT_PATH.into(),
+    }
+}

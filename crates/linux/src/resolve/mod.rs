@@ -1,0 +1,158 @@
+//! Everything that has to be read from this host's files, read once: what is shown where, which program runs,
+//! with which environment, from which folder. It is compared again inside before the program starts.
+
+pub(crate) mod accounts;
+mod base;
+mod command;
+mod deny;
+mod environment;
+mod grants;
+mod source;
+mod toolchain;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use ringfence_policy::{Policy, Problem};
+
+pub(crate) use base::FURNITURE;
+pub use source::Source;
+
+use crate::host::Host;
+use crate::layout::Layout;
+
+/// What one run asks for, beside its policy.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+    /// The caller's working directory, absolute.
+    pub directory: PathBuf,
+    /// The caller's environment.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// The caller's home.
+    pub home: PathBuf,
+}
+
+impl Request {
+    /// A request of this process: its working directory, its environment, its home.
+    ///
+    /// # Errors
+    /// The working directory is gone.
+    pub fn of_this_process(command: Vec<OsString>) -> Result<Self, Problem> {
+        let directory = std::env::current_dir().map_err(|e| {
+            crate::errno::problem("workdir", "the working directory cannot be found", e).remedy("change to another one")
+        })?;
+        let environment: BTreeMap<_, _> = std::env::vars_os().collect();
+        let home = environment.get(std::ffi::OsStr::new("HOME")).map(PathBuf::from);
+        let account = || accounts::by_id(rustix::process::geteuid().as_raw()).map(|a| PathBuf::from(a.home));
+        let home = home.filter(|home| home.is_absolute()).or_else(account).unwrap_or_else(|| "/".into());
+        Ok(Self { command, directory, environment, home })
+    }
+}
+
+/// A file by device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SameFile {
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+}
+
+/// The answers of this host's files.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// What is shown where.
+    pub layout: Layout,
+    /// The program's path inside.
+    pub program: PathBuf,
+    /// Which file that must be.
+    pub program_file: SameFile,
+    /// The arguments, the command's name first.
+    pub arguments: Vec<OsString>,
+    /// The whole environment.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// Where it starts, inside.
+    pub directory: PathBuf,
+    /// Lines for a person: what was decided for them.
+    pub notes: Vec<String>,
+    /// Protected names that do not exist yet, as host paths: nothing can be mounted over them.
+    pub unprotected: Vec<PathBuf>,
+    /// Folders too large to be searched for sockets and FIFOs.
+    pub unsearched: Vec<PathBuf>,
+}
+
+/// Reads the host's files for one run.
+///
+/// # Errors
+/// A path of the policy cannot be shown, the command is not found or would be another program inside, or the
+/// request contradicts itself. Nothing has been started or changed.
+pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolved, Problem> {
+    policy.check()?;
+    let name = request.command.first().filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| Problem::request("command", "no command was given".into()))?;
+    check_texts(&request.command)?;
+    let mut notes = Vec::new();
+    let mut layout = Layout::default();
+    base::furnish(&mut layout, policy, request, host)?;
+    grants::show(&mut layout, policy, request, &mut notes)?;
+    let followed = command::follow(policy, request, name)?;
+    toolchain::show(&mut layout, &followed.toolchains)?;
+    let protection = deny::protect(&mut layout, policy, request)?;
+    grants::check_mount_points(&layout)?;
+    let environment = environment::build(policy, request, host, &layout, &followed.toolchains);
+    let (program, program_file) = command::settle(&layout, request, &followed, &environment)?;
+    let directory = directory(&layout, policy, request)?;
+    Ok(Resolved {
+        layout,
+        program,
+        program_file,
+        arguments: request.command.clone(),
+        environment,
+        directory,
+        notes,
+        unprotected: protection.unprotected,
+        unsearched: protection.unsearched,
+    })
+}
+
+/// What the kernel cannot take as an argument.
+fn check_texts(texts: &[OsString]) -> Result<(), Problem> {
+    /// The kernel's own limit for one argument or variable (MAX_ARG_STRLEN, execve(2)).
+    const LONGEST: usize = 131_072;
+    for text in texts {
+        let bytes = text.as_encoded_bytes();
+        if bytes.contains(&0) {
+            let shown = text.to_string_lossy().escape_debug().to_string();
+            return Err(Problem::request("argument", format!("the argument `{shown}` holds a NUL byte")));
+        }
+        if bytes.len() >= LONGEST {
+            let why = format!("an argument of {} bytes is longer than the kernel takes ({LONGEST})", bytes.len());
+            return Err(Problem::request("argument", why).remedy("pass it through a file"));
+        }
+    }
+    Ok(())
+}
+
+/// Where the program starts: what was asked for, else the caller's working directory if it is shown, else the
+/// home, which is empty.
+fn directory(layout: &Layout, policy: &Policy, request: &Request) -> Result<PathBuf, Problem> {
+    let find = |path: &Path| layout.look_up(path).filter(|found| found.folder).map(|found| found.path);
+    if let Some(asked) = &policy.filesystem.workdir {
+        return find(asked).ok_or_else(|| {
+            let why = format!("the working directory `{}` is not a folder inside", asked.display());
+            Problem::request("workdir", why).at(asked).remedy("show it with --ro or --rw, or make it with --tmpfs")
+        });
+    }
+    let known = [request.directory.as_path(), request.home.as_path()];
+    let shown = |path: &&Path| layout.host_path(path).is_some() || layout.at(path).is_some();
+    Ok(known.into_iter().filter(shown).find_map(find).unwrap_or_else(|| PathBuf::from("/")))
+}
+
+/// Is the open file a terminal?
+#[must_use]
+pub fn is_terminal(file: impl std::os::fd::AsFd) -> bool {
+    rustix::termios::isatty(file)
+}

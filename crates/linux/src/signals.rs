@@ -1,0 +1,66 @@
+//! Signals of the supervisor as something to poll, for the command line. A library does not touch them.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+
+/// Signals that arrive as readable records instead of handlers. Their former handling comes back on drop.
+#[derive(Debug)]
+pub struct Signals {
+    file: OwnedFd,
+    before: libc::sigset_t,
+}
+
+impl Signals {
+    /// Takes over the polite ways to end a process (signal(7)): interrupt, terminate, hang-up, quit. For this
+    /// thread, so a program calls it before it starts others.
+    ///
+    /// # Errors
+    /// The kernel gives no descriptor.
+    pub fn take() -> io::Result<Self> {
+        // SAFETY: the sets are initialised by sigemptyset and sigprocmask before they are read.
+        unsafe {
+            let mut set = MaybeUninit::uninit();
+            libc::sigemptyset(set.as_mut_ptr());
+            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
+                libc::sigaddset(set.as_mut_ptr(), signal);
+            }
+            let mut before = MaybeUninit::uninit();
+            if libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+            if fd < 0 {
+                let error = io::Error::last_os_error();
+                libc::sigprocmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
+                return Err(error);
+            }
+            Ok(Self { file: OwnedFd::from_raw_fd(fd), before: before.assume_init() })
+        }
+    }
+
+    /// The next signal that has arrived, without waiting.
+    #[must_use]
+    pub fn next(&self) -> Option<i32> {
+        let mut record = MaybeUninit::<libc::signalfd_siginfo>::uninit();
+        let size = size_of::<libc::signalfd_siginfo>();
+        // SAFETY: room for one record, read only when the kernel filled all of it.
+        unsafe {
+            let read = libc::read(self.file.as_raw_fd(), record.as_mut_ptr().cast(), size);
+            (usize::try_from(read) == Ok(size)).then(|| record.assume_init().ssi_signo.cast_signed())
+        }
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // SAFETY: `before` is what sigprocmask stored.
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut()) };
+    }
+}

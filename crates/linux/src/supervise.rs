@@ -1,0 +1,308 @@
+//! A sandbox that runs: its process, its messages, its end.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use ringfence_init::wire::{Command, CommandKind, Message as _, Record, RecordKind, ended, fault};
+use ringfence_policy::{Exceeded, Exit, Problem, Reason, Status, Usage};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send as send_bytes};
+use rustix::process::{Signal, WaitId, WaitIdOptions, getpid, pidfd_send_signal, waitid};
+
+use crate::diagnose;
+use crate::plan::Plan;
+use crate::pump::Pump;
+use crate::signals::Signals;
+
+/// PID 1 of a sandbox, seen from outside. Dropping it kills and reaps; a forked copy of the caller that drops it
+/// does nothing.
+#[derive(Debug)]
+pub(crate) struct Process {
+    id: i32,
+    pidfd: OwnedFd,
+    owner: i32,
+}
+
+impl Process {
+    pub(crate) fn new(id: i32, pidfd: OwnedFd) -> Self {
+        Self { id, pidfd, owner: getpid().as_raw_nonzero().get() }
+    }
+
+    /// Kills PID 1, and with it everything in its namespace.
+    fn kill(&self) {
+        let _already_ended_is_fine = pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Waits until PID 1 has ended, which is when everything in its namespace has.
+    fn reap(&self) {
+        let mut file = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        while poll(&mut file, None) == Err(Errno::INTR) {}
+        // A caller that ignores SIGCHLD, or waits for any child, may have reaped it: the records hold the truth.
+        while matches!(waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.owner == getpid().as_raw_nonzero().get() {
+            self.kill();
+            self.reap();
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ending {
+    /// The exit.
+    pub exit: Exit,
+    /// Why the program did not run, when it did not.
+    pub error: Option<Problem>,
+    /// What was used, when the program ran.
+    pub usage: Option<Usage>,
+    /// PID 1 read the sandbox's state back before the program ran.
+    pub verified: bool,
+}
+
+/// A live sandbox. Dropping it ends everything in it.
+#[derive(Debug)]
+pub struct Running {
+    process: Process,
+    control: OwnedFd,
+    plan: Plan,
+    begun_ns: u64,
+    pumps: Vec<Pump>,
+    ready: bool,
+    started_ns: Option<u64>,
+    final_record: Option<Record>,
+    asked_to_end: bool,
+    killed: bool,
+    closed: bool,
+}
+
+impl Running {
+    pub(crate) fn new(process: Process, control: OwnedFd, plan: Plan, begun_ns: u64) -> Self {
+        Self {
+            process,
+            control,
+            plan,
+            begun_ns,
+            pumps: Vec::new(),
+            ready: false,
+            started_ns: None,
+            final_record: None,
+            asked_to_end: false,
+            killed: false,
+            closed: false,
+        }
+    }
+
+    /// The plan that runs.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Process id of PID 1 on the host.
+    #[must_use]
+    pub const fn process_id(&self) -> i32 {
+        self.process.id
+    }
+
+    pub(crate) fn control(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+
+    /// Adds a stream that [`wait`](Self::wait) moves.
+    pub fn add_pump(&mut self, pump: Pump) {
+        self.pumps.push(pump);
+    }
+
+    /// Takes the streams back, after the end.
+    pub fn take_pumps(&mut self) -> Vec<Pump> {
+        std::mem::take(&mut self.pumps)
+    }
+
+    /// Asks the program to end; what is left is killed when the grace has passed.
+    pub fn terminate(&mut self, signal: i32) {
+        self.asked_to_end = true;
+        let command = Command { kind: CommandKind::Terminate as u32, signal };
+        let _gone_is_fine = send(self.control.as_fd(), &command);
+    }
+
+    /// Kills everything inside.
+    pub fn kill(&mut self) {
+        (self.asked_to_end, self.killed) = (true, true);
+        let command = Command { kind: CommandKind::Kill as u32, signal: 0 };
+        if send(self.control.as_fd(), &command).is_err() {
+            self.process.kill();
+        }
+    }
+
+    /// Waits for the end. With `signals`, the first one that arrives is passed on and begins the grace, the
+    /// second kills.
+    pub fn wait(&mut self, signals: Option<&Signals>) -> Ending {
+        while !self.closed {
+            self.turn(signals, None);
+        }
+        self.finish()
+    }
+
+    /// The end, when it has come.
+    pub fn try_wait(&mut self) -> Option<Ending> {
+        while !self.closed && self.turn(None, Some(Duration::ZERO)) {}
+        self.closed.then(|| self.finish())
+    }
+
+    /// Waits for one thing to happen. Answers whether one did.
+    fn turn(&mut self, signals: Option<&Signals>, timeout: Option<Duration>) -> bool {
+        let mut files = vec![PollFd::new(&self.control, PollFlags::IN)];
+        if let Some(signals) = signals {
+            files.push(PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN));
+        }
+        let first_pump = files.len();
+        let active: Vec<usize> = (0..self.pumps.len()).filter(|i| self.pumps[*i].interest().is_some()).collect();
+        files.extend(active.iter().filter_map(|index| self.pumps[*index].interest()));
+        let timeout = timeout.map(|t| Timespec { tv_sec: t.as_secs().cast_signed(), tv_nsec: i64::from(t.subsec_nanos()) });
+        let some = match poll(&mut files, timeout.as_ref()) {
+            Ok(count) => count > 0,
+            Err(_) => return false,
+        };
+        let ready: Vec<bool> = files.iter().map(|file| !file.revents().is_empty()).collect();
+        for (index, _) in active.iter().zip(&ready[first_pump..]).filter(|(_, ready)| **ready) {
+            self.pumps[*index].turn();
+        }
+        if first_pump > 1 && ready[1] {
+            self.pass_signals(signals);
+        }
+        if ready[0] {
+            self.read_record();
+        }
+        some
+    }
+
+    fn pass_signals(&mut self, signals: Option<&Signals>) {
+        while let Some(signal) = signals.and_then(Signals::next) {
+            if self.asked_to_end {
+                self.kill();
+            } else {
+                self.terminate(signal);
+            }
+        }
+    }
+
+    fn read_record(&mut self) {
+        let mut record = Record::default();
+        let size = size_of::<Record>();
+        match recv(&self.control, record.bytes_mut(), RecvFlags::DONTWAIT) {
+            Ok((_, length)) if length == size => self.take_record(record),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            // PID 1 closed its end: it has ended, or is ending. Whether that is well, the records say.
+            Ok(_) | Err(_) => self.closed = true,
+        }
+    }
+
+    fn take_record(&mut self, record: Record) {
+        if record.kind == RecordKind::Ready as u32 {
+            self.ready = true;
+        } else if record.kind == RecordKind::Started as u32 {
+            self.started_ns = Some(record.time_ns);
+        } else if self.final_record.is_none() {
+            // The first word is the cause; what follows from it may say more, but later.
+            self.final_record = Some(record);
+        }
+    }
+
+    /// Everything is over: reaps, reads what the program left, judges.
+    fn finish(&mut self) -> Ending {
+        if self.final_record.is_none() {
+            self.process.kill();
+        }
+        self.process.reap();
+        self.pumps.iter_mut().for_each(Pump::finish);
+        let (exit, error, usage) = match self.final_record {
+            Some(record) if record.kind == RecordKind::Ended as u32 => self.judge(&record),
+            Some(record) if self.asked_to_end && record.errno == fault::DIED => killed_early(),
+            Some(record) => {
+                let problem = diagnose::step_failed(&self.plan, &record);
+                (without_status(problem.reason), Some(problem), None)
+            }
+            None if self.killed => killed_early(),
+            None => {
+                let problem = Problem::new(Reason::Internal, "init-died", "PID 1 of the sandbox ended without a word".into())
+                    .remedy("was it killed from outside, or out of memory?");
+                (without_status(Reason::Internal), Some(problem), None)
+            }
+        };
+        Ending { exit, error, usage, verified: self.ready }
+    }
+
+    fn judge(&self, record: &Record) -> (Exit, Option<Problem>, Option<Usage>) {
+        let usage = self.usage(record);
+        let code = libc::WIFEXITED(record.status).then(|| libc::WEXITSTATUS(record.status));
+        let signal = libc::WIFSIGNALED(record.status).then(|| libc::WTERMSIG(record.status));
+        let mut exceeded = Vec::new();
+        let allowed = self.plan.deadline_ns / 1000;
+        if record.ended & ended::DEADLINE != 0 {
+            exceeded.push(Exceeded { limit: "timeout".to_owned(), allowed, used: usage.wall_us.max(allowed) });
+        }
+        let reason = if !exceeded.is_empty() {
+            Reason::Timeout
+        } else if self.asked_to_end && signal == Some(libc::SIGKILL) {
+            Reason::Killed
+        } else if signal.is_some() {
+            Reason::Signalled
+        } else {
+            Reason::Exited
+        };
+        (Exit { code, signal, reason, exceeded, detail: None }, None, Some(usage))
+    }
+
+    fn usage(&self, record: &Record) -> Usage {
+        let started_ns = self.started_ns.unwrap_or(record.time_ns);
+        let bytes = |wanted: usize| {
+            let streams: Vec<_> = self.pumps.iter().filter(|pump| pump.is_from_program()).collect();
+            streams.get(wanted).map(|pump| pump.total())
+        };
+        Usage {
+            wall_us: record.time_ns.saturating_sub(started_ns) / 1000,
+            setup_us: started_ns.saturating_sub(self.begun_ns) / 1000,
+            cpu_us: record.user_us + record.system_us,
+            cpu_user_us: record.user_us,
+            cpu_system_us: record.system_us,
+            peak_memory_bytes: record.max_rss_kib * 1024,
+            memory_source: "rusage".to_owned(),
+            max_rss_bytes: record.max_rss_kib * 1024,
+            switches_forced: record.forced,
+            switches_voluntary: record.voluntary,
+            stdout_bytes: bytes(0),
+            stderr_bytes: bytes(1),
+        }
+    }
+
+    /// The receipt, with what PID 1 has verified.
+    #[must_use]
+    pub fn receipt(&self) -> Vec<ringfence_policy::GuaranteeRow> {
+        let mut rows = self.plan.receipt.clone();
+        for row in rows.iter_mut().filter(|row| self.ready && row.status != Status::Waived) {
+            "verified".clone_into(&mut row.by);
+        }
+        rows
+    }
+}
+
+fn without_status(reason: Reason) -> Exit {
+    Exit { code: None, signal: None, reason, exceeded: Vec::new(), detail: None }
+}
+
+fn killed_early() -> (Exit, Option<Problem>, Option<Usage>) {
+    (without_status(Reason::Killed), None, None)
+}
+
+/// Sends a command to PID 1.
+pub(crate) fn send(control: BorrowedFd<'_>, command: &Command) -> io::Result<()> {
+    send_bytes(control, command.bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+    Ok(())
+}

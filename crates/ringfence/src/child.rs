@@ -1,0 +1,125 @@
+//! A command that runs in its sandbox.
+
+use std::fs::File;
+use std::path::Path;
+
+use ringfence_linux::{Ending, Pump, Running, Signals};
+use ringfence_policy::{Report, Status};
+
+/// A running sandbox. Dropping it kills everything inside and waits until it is gone; a forked copy of the caller
+/// that drops it does nothing.
+#[derive(Debug)]
+pub struct Child {
+    /// The writing end of standard input, when it was piped.
+    pub stdin: Option<File>,
+    /// The reading end of standard output, when it was piped.
+    pub stdout: Option<File>,
+    /// The reading end of standard error, when it was piped.
+    pub stderr: Option<File>,
+    running: Running,
+    report: Report,
+    ended: Option<Report>,
+}
+
+/// What a command wrote, and its report.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// All of standard output.
+    pub stdout: Vec<u8>,
+    /// All of standard error.
+    pub stderr: Vec<u8>,
+    /// How it ended.
+    pub report: Report,
+}
+
+impl Child {
+    pub(crate) fn new(running: Running, ours: [Option<File>; 3], report: Report) -> Self {
+        let [stdin, stdout, stderr] = ours;
+        Self { stdin, stdout, stderr, running, report, ended: None }
+    }
+
+    /// The process id, on the host, of the sandbox's first process.
+    #[must_use]
+    pub const fn id(&self) -> i32 {
+        self.running.process_id()
+    }
+
+    /// Waits until everything inside has ended. Closes standard input first, when it was piped.
+    ///
+    /// What kept the program from running is in the report's `error`.
+    pub fn wait(&mut self) -> Report {
+        self.wait_with(None)
+    }
+
+    /// Lines for a person: what was decided for them.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        self.running.plan().notes().to_vec()
+    }
+
+    pub(crate) fn wait_with(&mut self, signals: Option<&Signals>) -> Report {
+        if let Some(report) = &self.ended {
+            return report.clone();
+        }
+        drop(self.stdin.take());
+        let ending = self.running.wait(signals);
+        self.end(ending)
+    }
+
+    /// The report, when everything inside has ended.
+    pub fn try_wait(&mut self) -> Option<Report> {
+        if self.ended.is_none() {
+            let ending = self.running.try_wait()?;
+            self.end(ending);
+        }
+        self.ended.clone()
+    }
+
+    /// Kills everything inside; [`wait`](Self::wait) then tells the rest.
+    pub fn kill(&mut self) {
+        self.running.kill();
+    }
+
+    /// Sends SIGTERM to the program; everything is killed when the grace has passed.
+    pub fn terminate(&mut self) {
+        self.running.terminate(SIGTERM);
+    }
+
+    pub(crate) fn into_output(mut self) -> Output {
+        let report = self.wait();
+        let mut collected = self.running.take_pumps().into_iter().filter(Pump::is_from_program).map(Pump::into_memory);
+        let stdout = collected.next().unwrap_or_default();
+        let stderr = collected.next().unwrap_or_default();
+        Output { stdout, stderr, report }
+    }
+
+    fn end(&mut self, ending: Ending) -> Report {
+        let mut report = self.report.clone();
+        report.exit = ending.exit;
+        report.error = ending.error;
+        report.usage = ending.usage;
+        // A receipt is of what was set up and read back: of nothing else.
+        report.receipt = if ending.verified { self.running.receipt() } else { Vec::new() };
+        note_protected(&mut report, &self.running);
+        self.ended = Some(report.clone());
+        report
+    }
+}
+
+/// SIGTERM (signal(7)), the same on every architecture.
+const SIGTERM: i32 = 15;
+
+/// Protected names that did not exist could not be held by a mount: they are looked at again.
+fn note_protected(report: &mut Report, running: &Running) {
+    let exists = |path: &&std::path::PathBuf| Path::symlink_metadata(path).is_ok();
+    let made: Vec<_> = running.plan().unprotected().iter().filter(exists).map(|path| path.display().to_string()).collect();
+    if made.is_empty() {
+        return;
+    }
+    let what = format!("protected names were made during the run: {}", made.join(", "));
+    for row in report.receipt.iter_mut().filter(|row| row.guarantee == ringfence_policy::Guarantee::Files) {
+        row.status = Status::Partial;
+        row.detail = format!("{what}; {}", row.detail);
+    }
+    report.exit.detail = Some(what);
+}

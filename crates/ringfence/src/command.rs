@@ -1,0 +1,255 @@
+//! A sandbox, a command in it, and its plan.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use ringfence_linux::{Host, Request, launch, plan, resolve};
+use ringfence_policy::{GuaranteeRow, Policy, Problem, Reason, Report};
+use serde_json::json;
+
+use crate::child::{Child, Output};
+use crate::stdio::{self, Kind, Stdio};
+use crate::{clock, foreground};
+
+/// A policy, ready to run commands under. Each command gets a fresh sandbox.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    policy: Policy,
+}
+
+impl Sandbox {
+    /// A sandbox under a policy.
+    #[must_use]
+    pub const fn new(policy: Policy) -> Self {
+        Self { policy }
+    }
+
+    /// A command to run in it.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        Command {
+            policy: self.policy.clone(),
+            words: vec![program.as_ref().to_owned()],
+            name: None,
+            directory: None,
+            environment: None,
+            streams: [Kind::Inherit, Kind::Inherit, Kind::Inherit],
+        }
+    }
+}
+
+/// Why a run came to nothing: the problem, and the whole report of it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What went wrong.
+    pub problem: Problem,
+    /// The report, as it is written for scripts.
+    pub report: Box<Report>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A command under a policy, as [`std::process::Command`]. Each run takes the streams that were set; set them
+/// again for another run.
+#[derive(Debug)]
+pub struct Command {
+    policy: Policy,
+    words: Vec<OsString>,
+    name: Option<String>,
+    directory: Option<PathBuf>,
+    environment: Option<BTreeMap<OsString, OsString>>,
+    streams: [Kind; 3],
+}
+
+impl Command {
+    /// Adds an argument.
+    pub fn arg(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
+        self.words.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<I: IntoIterator<Item: AsRef<OsStr>>>(&mut self, arguments: I) -> &mut Self {
+        self.words.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// Names the run, for its report.
+    pub fn name(&mut self, name: &str) -> &mut Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Takes this folder for the caller's working directory, instead of the process' own.
+    pub fn current_dir(&mut self, directory: impl Into<PathBuf>) -> &mut Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Takes these variables for the caller's environment, instead of the process' own. What of them the program
+    /// sees, the policy says.
+    pub fn callers_environment(&mut self, variables: BTreeMap<OsString, OsString>) -> &mut Self {
+        self.environment = Some(variables);
+        self
+    }
+
+    /// Connects standard input; the caller's own when not said.
+    pub fn stdin(&mut self, stdio: Stdio) -> &mut Self {
+        self.streams[0] = stdio.0;
+        self
+    }
+
+    /// Connects standard output; the caller's own when not said.
+    pub fn stdout(&mut self, stdio: Stdio) -> &mut Self {
+        self.streams[1] = stdio.0;
+        self
+    }
+
+    /// Connects standard error; the caller's own when not said.
+    pub fn stderr(&mut self, stdio: Stdio) -> &mut Self {
+        self.streams[2] = stdio.0;
+        self
+    }
+
+    /// The kernel steps that a run would take, and what holds each guarantee. Runs nothing.
+    ///
+    /// # Errors
+    /// What a run would refuse before it starts.
+    pub fn plan(&self) -> Result<Plan, Problem> {
+        let mut request = Request::of_this_process(self.words.clone())?;
+        if let Some(environment) = &self.environment {
+            request.environment.clone_from(environment);
+        }
+        if let Some(directory) = &self.directory {
+            request.directory = std::path::absolute(directory).map_err(|e| {
+                Problem::request("workdir", format!("`{}` is no working directory: {e}", directory.display()))
+            })?;
+        }
+        let host = Host::read()?;
+        let resolved = resolve(&self.policy, &request, &host)?;
+        Ok(Plan(plan(&self.policy, &resolved, &host, random())?))
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Nothing was started; the failure holds the report.
+    pub fn spawn(&mut self) -> Result<Child, Failure> {
+        let begun_ns = clock::monotonic_ns();
+        let mut report = self.begin_report();
+        match self.try_spawn(begun_ns) {
+            Ok((running, ours)) => Ok(Child::new(running, ours, report)),
+            Err(problem) => {
+                report.exit.reason = problem.reason;
+                report.error = Some(problem.clone());
+                Err(Failure { problem, report: Box::new(report) })
+            }
+        }
+    }
+
+    fn try_spawn(
+        &mut self,
+        begun_ns: u64,
+    ) -> Result<(ringfence_linux::Running, [Option<std::fs::File>; 3]), Problem> {
+        let plan = self.plan()?;
+        let kinds = std::mem::replace(&mut self.streams, [Kind::Inherit, Kind::Inherit, Kind::Inherit]);
+        let connected = stdio::connect(kinds)
+            .map_err(|e| Problem::request("streams", format!("a stream cannot be connected: {e}")))?;
+        let mut running = launch(plan.0, connected.streams, begun_ns)?;
+        for pump in connected.pumps {
+            running.add_pump(pump);
+        }
+        Ok((running, connected.ours))
+    }
+
+    /// Runs it with the caller's streams and waits.
+    ///
+    /// # Errors
+    /// Nothing was started; the failure holds the report.
+    pub fn status(&mut self) -> Result<Report, Failure> {
+        Ok(self.spawn()?.wait())
+    }
+
+    /// Runs it, collects its output, and waits. Standard input is empty unless it was connected.
+    ///
+    /// # Errors
+    /// Nothing was started; the failure holds the report.
+    pub fn output(&mut self) -> Result<Output, Failure> {
+        if matches!(self.streams[0], Kind::Inherit) {
+            self.streams[0] = Kind::Null;
+        }
+        for stream in &mut self.streams[1..] {
+            *stream = Kind::Collected;
+        }
+        Ok(self.spawn()?.into_output())
+    }
+
+    /// Runs it as the command line does: the caller's streams, terminals relayed, a polite signal to this process
+    /// passed on. Call it from the only thread of a program. `notes` gets lines for the person.
+    ///
+    /// It never fails: the report says what happened.
+    pub fn run_in_foreground(&mut self, notes: &mut dyn FnMut(&str)) -> Report {
+        foreground::run(self, notes)
+    }
+
+    /// The report of a run that begins now.
+    pub(crate) fn begin_report(&self) -> Report {
+        let words = self.words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let id = format!("{:08x}{:08x}", random(), random());
+        let mut report = Report::begin(id, words, Some(&self.policy), clock::utc_now());
+        report.name.clone_from(&self.name);
+        report.exit.reason = Reason::Internal;
+        report
+    }
+}
+
+/// Randomness of the kernel.
+fn random() -> u32 {
+    let mut bytes = [0_u8; 4];
+    // Cannot fall short for so few bytes (getrandom(2)); were it to fail, an id would be less unlike others.
+    let _filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    u32::from_ne_bytes(bytes)
+}
+
+/// The ordered kernel steps of a run, and its receipt.
+#[derive(Clone, Debug)]
+pub struct Plan(ringfence_linux::Plan);
+
+impl Plan {
+    /// The steps, a line each, as they would be carried out.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lines()
+    }
+
+    /// What each guarantee is held by.
+    #[must_use]
+    pub fn receipt(&self) -> &[GuaranteeRow] {
+        self.0.receipt()
+    }
+
+    /// Lines for a person: what was decided for them.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        self.0.notes()
+    }
+
+    /// Host paths that the program could change.
+    #[must_use]
+    pub fn writable(&self) -> &[PathBuf] {
+        self.0.writable()
+    }
+
+    /// Both, for scripts.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({ "schema": 1, "steps": self.lines(), "receipt": self.receipt(), "notes": self.notes() })
+    }
+}

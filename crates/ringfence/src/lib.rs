@@ -1,0 +1,34 @@
+//! Run a program you don't trust so that the kernel itself holds it in.
+//!
+//! It sees only the files it was given, reaches only the network it was allowed, dies with its owner, and leaves
+//! a [`Report`] of what was enforced and used. The face is that of [`std::process::Command`]:
+//!
+//! ```
+//! use ringfence::{Policy, Sandbox};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sandbox = Sandbox::new(Policy::builtin("default")?);
+//! let output = sandbox.command("/bin/echo").arg("hello").output()?;
+//! assert_eq!(output.stdout, b"hello\n");
+//! assert_eq!(output.report.exit.code, Some(0));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything is callable from any thread, any number of times at once. Nothing of the calling process changes
+//! beyond one cached memory file, one child for each sandbox, and its SIGCHLD.
+#![forbid(unsafe_code)]
+
+mod child;
+mod clock;
+mod command;
+mod foreground;
+mod report_file;
+mod stdio;
+
+pub use child::{Child, Output};
+pub use command::{Command, Failure, Plan, Sandbox};
+pub use report_file::ReportFile;
+pub use ringfence_policy as policy;
+pub use ringfence_policy::{Guarantee, GuaranteeRow, Policy, Problem, Profile, Report};
+pub use stdio::Stdio;
