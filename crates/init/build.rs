@@ -34,12 +34,10 @@ fn main() {
         return;
     }
     let image = PathBuf::from(var("OUT_DIR")).join("pid1");
-    let lld = compile(&target, &image, &LLD);
-    if lld.is_ok() {
-        return;
-    }
-    if let Err(cc) = compile(&target, &image, &CC) {
-        println!("cargo::error=PID 1 was built neither with rust-lld: {} nor with cc: {cc}", lld.unwrap_err());
+    if let Err(lld) = compile(&target, &image, &LLD)
+        && let Err(cc) = compile(&target, &image, &CC)
+    {
+        println!("cargo::error=PID 1 was built neither with rust-lld: {lld} nor with cc: {cc}");
     }
 }
 

@@ -9,7 +9,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 #[path = "../src/abi.rs"]
-#[allow(dead_code, reason = "shared with the supervisor's side")]
+#[allow(dead_code, unreachable_pub, reason = "shared with the supervisor's side")]
 mod abi;
 mod mounts;
 mod plan;
@@ -17,7 +17,7 @@ mod privileges;
 mod start;
 mod steps;
 #[path = "../src/sys.rs"]
-#[allow(dead_code, reason = "shared with the supervisor's side")]
+#[allow(dead_code, unreachable_pub, reason = "shared with the supervisor's side")]
 mod sys;
 mod system;
 mod target;
@@ -25,7 +25,7 @@ mod text;
 mod verify;
 mod watch;
 #[path = "../src/wire.rs"]
-#[allow(dead_code, reason = "shared with the supervisor's side")]
+#[allow(dead_code, unreachable_pub, reason = "shared with the supervisor's side")]
 mod wire;
 
 use plan::Plan;

@@ -26,7 +26,10 @@ pub(crate) enum Forked {
 /// Starts the program's process. A plain fork: with vfork PID 1 would be deaf to its supervisor's death while
 /// the exec hangs on a slow file system. Its own memory is tens of KiB, so a copy costs nothing.
 pub(crate) fn fork() -> Result<Forked, Fault> {
+    // A caller that ignores SIGCHLD passed that on; the kernel would reap in our place.
+    sys::reset_signal(abi::SIGCHLD.unsigned_abs())?;
     let (read, write) = sys::pipe()?;
+    let (read, write) = (above_streams(read)?, above_streams(write)?);
     match sys::fork()? {
         Some(process) => {
             sys::close(write)?;
@@ -37,6 +40,16 @@ pub(crate) fn fork() -> Result<Forked, Fault> {
             Ok(Forked::Target { exec_pipe: write })
         }
     }
+}
+
+/// Moves a file away from 0, 1 and 2, which are free by now and about to become the streams.
+fn above_streams(file: Fd) -> Result<Fd, Fault> {
+    if file.0 > 2 {
+        return Ok(file);
+    }
+    let moved = sys::duplicate_above(file, 3)?;
+    sys::close(file)?;
+    Ok(moved)
 }
 
 /// Closes what PID 1 may have inherited, all but the socket, the supervisor's pidfd and the streams.
@@ -69,15 +82,14 @@ pub(crate) fn session() -> Result<(), Fault> {
 pub(crate) fn streams(plan: &Plan) -> Result<(), Fault> {
     for (number, from) in plan.header.streams.into_iter().enumerate() {
         let to = Fd(number as i32);
-        if from == wire::NO_FD {
-            let null = sys::openat(Fd(abi::AT_FDCWD), c"/dev/null", abi::O_RDWR | abi::O_CLOEXEC, 0)?;
-            if null == to {
-                sys::set_descriptor_flags(to, 0)?;
-            } else {
-                sys::dup_onto(null, to)?;
-            }
+        let from = match from {
+            wire::NO_FD => sys::openat(Fd(abi::AT_FDCWD), c"/dev/null", abi::O_RDWR | abi::O_CLOEXEC, 0)?,
+            fd => Fd(fd),
+        };
+        if from == to {
+            sys::set_descriptor_flags(to, 0)?;
         } else {
-            sys::dup_onto(Fd(from), to)?;
+            sys::dup_onto(from, to)?;
         }
         let kind = u32::from(sys::statx(to, c"", abi::AT_EMPTY_PATH)?.mode) & abi::S_IFMT;
         if kind == abi::S_IFDIR {

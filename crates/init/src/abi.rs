@@ -152,6 +152,7 @@ constants! {
     POLLIN: i16 = 1,
     POLLERR: i16 = 8,
     POLLHUP: i16 = 16,
+    F_DUPFD_CLOEXEC: u32 = 1030,
     F_GETFD: u32 = 1,
     F_SETFD: u32 = 2,
     FD_CLOEXEC: u32 = 1,
@@ -310,7 +311,7 @@ pub struct Rusage {
     pub user: [i64; 2],
     pub system: [i64; 2],
     pub max_rss_kib: i64,
-    pub unused: [i64; 9],
+    pub unused: [i64; 11],
     pub voluntary: i64,
     pub forced: i64,
 }

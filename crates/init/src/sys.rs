@@ -218,6 +218,12 @@ pub fn dup_onto(from: Fd, to: Fd) -> Result<()> {
     unsafe { call!(nr::SYS_dup3, from.0, to.0, 0) }.map(drop)
 }
 
+/// fcntl(2) `F_DUPFD_CLOEXEC`: a second descriptor, not below `lowest`.
+pub fn duplicate_above(file: Fd, lowest: u32) -> Result<Fd> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_fcntl, file.0, abi::F_DUPFD_CLOEXEC, lowest) }.map(fd)
+}
+
 /// pipe2(2), close-on-exec.
 pub fn pipe() -> Result<(Fd, Fd)> {
     let mut ends = [0_i32; 2];

@@ -1,5 +1,6 @@
 //! A sandbox that runs: its process, its messages, its end.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -23,11 +24,12 @@ pub(crate) struct Process {
     id: i32,
     pidfd: OwnedFd,
     owner: i32,
+    reaped: Cell<bool>,
 }
 
 impl Process {
     pub(crate) fn new(id: i32, pidfd: OwnedFd) -> Self {
-        Self { id, pidfd, owner: getpid().as_raw_nonzero().get() }
+        Self { id, pidfd, owner: getpid().as_raw_nonzero().get(), reaped: Cell::new(false) }
     }
 
     /// Kills PID 1, and with it everything in its namespace.
@@ -37,6 +39,9 @@ impl Process {
 
     /// Waits until PID 1 has ended, which is when everything in its namespace has.
     fn reap(&self) {
+        if self.reaped.replace(true) {
+            return;
+        }
         let mut file = [PollFd::new(&self.pidfd, PollFlags::IN)];
         while poll(&mut file, None) == Err(Errno::INTR) {}
         // A caller that ignores SIGCHLD, or waits for any child, may have reaped it: the records hold the truth.

@@ -87,7 +87,7 @@ fn put(layout: &mut Layout, path: PathBuf, shown: Shown<'_>, rank: Rank) -> Resu
     layout.put(&path, rank, node);
     if let Some(also) = shown.also
         && layout.at(&also).is_none()
-        && layout.host_path(&also).is_none()
+        && matches!(layout.container(&also).1, Node::Root | Node::Folder { .. } | Node::Memory { sealed: false, .. })
     {
         layout.put(also, rank, Node::Link { target: path });
     }
@@ -104,12 +104,14 @@ fn working_directory_stays_outside(
     let here = fs::canonicalize(&request.directory).unwrap_or_else(|_| request.directory.clone());
     let home = fs::canonicalize(&request.home).unwrap_or_else(|_| request.home.clone());
     let kernel = ["/proc", "/sys", "/dev"].iter().any(|folder| here.starts_with(folder)) && !here.starts_with("/dev/shm");
-    if !home.starts_with(&here) && !kernel {
+    // These belong to everybody; the sandbox has its own.
+    let shared = ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|folder| here == Path::new(folder));
+    if !home.starts_with(&here) && !kernel && !shared {
         return Ok(false);
     }
     let shown = here.display();
     if grant.layer == Layer::Caller {
-        let why = format!("`.` is `{shown}`: that is the home, a folder above it, or the kernel's own");
+        let why = format!("`.` is `{shown}`: that is the home, a folder above it, everybody's, or the kernel's own");
         return Err(Problem::request("workdir", why).at(&here).remedy("change to the project's folder, or write the path out"));
     }
     notes.push(format!("the working directory {shown} is not shown; the program starts in its empty home"));

@@ -148,7 +148,7 @@ mod tests {
     fn request() -> Request {
         Request {
             command: vec!["true".into()],
-            directory: "/work/dir".into(),
+            directory: "/srv/dir".into(),
             environment: [("CACHE".into(), "/var/cache".into())].into(),
             home: "/home/alice".into(),
         }
@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn paths_expand_as_the_contract_says() {
         for (written, path) in [
-            (".", "/work/dir"),
-            ("./a/../b", "/work/dir/b"),
+            (".", "/srv/dir"),
+            ("./a/../b", "/srv/dir/b"),
             ("~", "/home/alice"),
             ("~/x", "/home/alice/x"),
             ("/abs", "/abs"),

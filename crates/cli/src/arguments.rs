@@ -1,0 +1,185 @@
+//! The commands and their arguments.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+
+use crate::flags::PolicyFlags;
+use crate::report_file::Target;
+use crate::values;
+
+/// Runs a program so that the kernel itself holds it in: it sees the files that it was given, talks to nobody,
+/// and nothing of it outlives the command.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ringfence",
+    version,
+    about = "Runs a program so that the kernel itself holds it in",
+    long_about,
+    disable_help_subcommand = true,
+    arg_required_else_help = false,
+    after_help = "`run` is implied before a flag or `--`:  ringfence --rw . -- make"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Run one command in a fresh sandbox
+    Run(Box<RunArguments>),
+    /// Print the steps of a run, and the kernel layer behind each guarantee; runs nothing
+    Plan(Box<PlanArguments>),
+    /// Print a run's report for people
+    Report {
+        /// What `ringfence run --report FILE` wrote
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Show the profiles that a policy can begin as
+    #[command(subcommand, arg_required_else_help = false, disable_help_subcommand = true)]
+    Profile(ProfileTask),
+    /// Print a completion script
+    Completions {
+        /// The shell that reads it
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProfileTask {
+    /// List the built-in profiles
+    List,
+    /// Print one as its file says it
+    Show {
+        /// The profile's name
+        #[arg(value_name = "NAME", value_parser = values::profile())]
+        name: String,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "ringfence run [POLICY] [--] COMMAND [ARG...]",
+    after_help = "Exit status: the program's own; 128+N when a signal ended it; 124 at its deadline; 125 when the\n\
+                  sandbox was not set up, the request was wrong or refused; 126 not executable; 127 not found.\n\
+                  A program may choose the same numbers: the report (--report) decides."
+)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) policy: PolicyFlags,
+
+    /// A name for the run, in its report
+    #[arg(long, value_name = "NAME", value_parser = values::name, help_heading = "What is said")]
+    pub(crate) name: Option<String>,
+
+    /// Where to write the report, as JSON: on every ending, refusals too
+    #[arg(
+        long,
+        value_name = "FILE|fd:N",
+        value_parser = OsStringValueParser::new().try_map(Target::parse),
+        value_hint = ValueHint::FilePath,
+        help_heading = "What is said"
+    )]
+    pub(crate) report: Option<Target>,
+
+    /// Say the steps before the run and the receipt after it, on stderr
+    #[arg(long, help_heading = "What is said")]
+    pub(crate) verbose: bool,
+
+    /// The program and its arguments; flags end where it begins
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, help_heading = None)]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+#[command(override_usage = "ringfence plan [POLICY] [--json] [--] COMMAND [ARG...]")]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) policy: PolicyFlags,
+
+    /// As JSON
+    #[arg(long, help_heading = "What is said")]
+    pub(crate) json: bool,
+
+    /// The program and its arguments; flags end where it begins
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, help_heading = None)]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(words: &[&str]) -> RunArguments {
+        let words = ["ringfence", "run"].iter().chain(words);
+        match Arguments::try_parse_from(words).unwrap().task {
+            Task::Run(arguments) => *arguments,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_end_at_the_first_word_that_is_none() {
+        for (words, command) in [
+            (&["ls", "--rw", "/x"][..], &["ls", "--rw", "/x"][..]),
+            (&["--", "ls", "--help"], &["ls", "--help"]),
+            (&["--rw", "/x", "git", "log", "--", "f"], &["git", "log", "--", "f"]),
+            (&["--", "git", "log", "--", "f"], &["git", "log", "--", "f"]),
+            (&["--", "--", "x"], &["--", "x"]),
+            (&["--", "-odd"], &["-odd"]),
+            (&["-", "x"], &["-", "x"]),
+            (&["plan", "--json"], &["plan", "--json"]),
+        ] {
+            assert_eq!(run(words).command, command, "{words:?}");
+        }
+        assert!(run(&["ls", "--verbose"]).policy.is_untouched());
+        assert!(!run(&["ls", "--verbose"]).verbose);
+    }
+
+    #[test]
+    fn a_value_follows_or_is_joined_by_an_equals_sign() {
+        assert_eq!(run(&["--name", "a", "x"]).name, run(&["--name=a", "x"]).name);
+        assert!(run(&["--verbose", "x"]).verbose);
+    }
+
+    #[test]
+    fn an_argument_may_be_any_bytes() {
+        use std::os::unix::ffi::OsStringExt;
+        let odd = OsString::from_vec(vec![b'a', 0xff]);
+        let words = ["ringfence".into(), "run".into(), "--".into(), odd.clone()];
+        let Task::Run(arguments) = Arguments::try_parse_from(words).unwrap().task else { panic!() };
+        assert_eq!(arguments.command, [odd]);
+    }
+
+    #[test]
+    fn what_is_not_part_of_a_command_is_refused() {
+        for words in [
+            &["plan", "--report", "x", "ls"][..],
+            &["plan", "--name", "x", "ls"],
+            &["run", "--json", "ls"],
+            &["run", "--verbose=1", "ls"],
+            &["run", "--net"],
+            &["run"],
+            &["plan"],
+            &["report"],
+            &["report", "a", "b"],
+            &["profile", "check", "x"],
+            &["profile", "show", "none-such"],
+            &["completions", "tcsh"],
+            &["doctor"],
+            &["help"],
+        ] {
+            assert!(Arguments::try_parse_from(["ringfence"].iter().chain(words)).is_err(), "{words:?}");
+        }
+    }
+}

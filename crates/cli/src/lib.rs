@@ -1,0 +1,109 @@
+//! The command line of Ringfence.
+//!
+//! Words in, one [`Policy`](ringfence::policy::Policy) out, and everything that is said to people: what a run
+//! was refused for, how it ended, and what kept what away. What holds a program in is in `ringfence`.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod brief;
+mod endings;
+mod env_file;
+mod errno;
+mod flags;
+mod habits;
+mod human;
+mod kept_away;
+mod man;
+mod messages;
+mod output;
+mod plan;
+mod policy;
+mod profile;
+mod receipt;
+mod refusal;
+mod report_file;
+mod run;
+mod scan;
+mod show;
+mod stamp;
+mod usage;
+mod values;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::arguments::{Arguments, ProfileTask, Task};
+
+/// The whole program: reads its arguments, does what they say, and gives the exit status of `CONTRACT.md`.
+#[must_use]
+pub fn main() -> ExitCode {
+    ExitCode::from(answer(std::env::args_os().skip(1).collect()))
+}
+
+/// What the words ask for, done; its exit status.
+fn answer(mut words: Vec<OsString>) -> u8 {
+    if words.is_empty() {
+        brief::say();
+        return usage::STATUS;
+    }
+    if implies_run(&words) {
+        words.insert(0, "run".into());
+    }
+    let arguments = std::iter::once(OsString::from("ringfence")).chain(words.iter().cloned());
+    match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => perform(arguments.task),
+        Err(error) if error.use_stderr() => {
+            // No habit is a flag of ours, so that they need no look where a line parses.
+            let problem = habits::find(&words).unwrap_or_else(|| usage::problem(&error, &words));
+            refusal::of_words(&words, &problem)
+        }
+        Err(help) => output::help(&help),
+    }
+}
+
+/// `--` and flags belong to `run`. That holds for flags that nobody knows, too: a typing error in one must end
+/// as a run that was refused (125), not as a usage error of something else.
+fn implies_run(words: &[OsString]) -> bool {
+    let first = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    first.len() > 1 && first.starts_with('-') && !matches!(&*first, "-h" | "--help" | "-V" | "--version")
+}
+
+fn perform(task: Task) -> u8 {
+    match task {
+        Task::Run(arguments) => run::run(*arguments),
+        Task::Plan(arguments) => plan::plan(*arguments),
+        Task::Report { file } => show::show(&file),
+        Task::Profile(ProfileTask::List) => profile::list(),
+        Task::Profile(ProfileTask::Show { name }) => profile::show(&name),
+        Task::Completions { shell } => {
+            // Made in memory: the generator panics where a write fails.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "ringfence", &mut script);
+            output::print(script)
+        }
+        Task::Man => output::print(man::page()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_or_two_dashes_imply_run_and_words_do_not() {
+        let implied = |word: &str| implies_run(&[word.into()]);
+        for word in ["--", "-p", "--profile=minimal", "--rw", "-v", "--no-such-flag"] {
+            assert!(implied(word), "{word}");
+        }
+        for word in ["run", "python3", "-", "", "-h", "--help", "-V", "--version"] {
+            assert!(!implied(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

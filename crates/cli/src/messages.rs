@@ -1,0 +1,48 @@
+//! Everything that is said on stderr: whole lines that begin `ringfence: `.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use ringfence::policy::Problem;
+
+/// Says one line. What cannot be said is dropped: where stderr is gone, nobody is left to tell.
+pub(crate) fn say(text: &str) {
+    // One write, so that the program's own output cannot split the line.
+    let line = format!("ringfence: {}\n", escaped(text));
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// Says what is wrong: WHAT (ERRNO); REMEDY.
+pub(crate) fn problem(problem: &Problem) {
+    say(&problem.to_string());
+}
+
+/// The text without anything that could move a terminal's cursor, end the line or turn its reading order.
+/// Names of files, arguments and reports come from people who may want that.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
+    };
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if steers(c) { plain.extend(c.escape_default()) } else { plain.push(c) }
+    }
+    Cow::Owned(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        assert_eq!(escaped("a\nringfence: b"), r"a\nringfence: b");
+        assert_eq!(escaped("\u{1b}[2J\u{7f}\u{9b}"), r"\u{1b}[2J\u{7f}\u{9b}");
+        assert_eq!(escaped("a\u{202e}b"), r"a\u{202e}b");
+        assert_eq!(escaped("grün `x` 'y'"), "grün `x` 'y'");
+    }
+}

@@ -1,0 +1,166 @@
+//! `ringfence run`: one command in a fresh sandbox. stdout is the program's; what we say goes to stderr.
+
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
+
+use ringfence::policy::{Policy, Problem, Reason, Report};
+use ringfence::{Command, Sandbox};
+
+use crate::arguments::RunArguments;
+use crate::kept_away::{Place, kept_away};
+use crate::refusal::{self, Asked};
+use crate::{endings, messages, plan, policy, receipt};
+
+/// Runs it, and gives the exit status of `CONTRACT.md`.
+pub(crate) fn run(arguments: RunArguments) -> u8 {
+    let RunArguments { policy: flags, name, report, verbose, command: words } = arguments;
+    let asked = || Asked { report: None, name: name.as_deref(), command: &words, policy: None };
+    // First, so that every refusal has its report.
+    let destination = match report.map(|target| target.open()).transpose() {
+        Ok(destination) => destination,
+        Err(problem) => return refusal::of_run(&problem, asked()),
+    };
+    let policy = match policy::from_flags(flags) {
+        Ok(policy) => policy,
+        Err(problem) => return refusal::of_run(&problem, Asked { report: destination, ..asked() }),
+    };
+    let asked = || Asked { policy: Some(&policy), ..asked() };
+    let mut command = command(&policy, &words, name.as_deref());
+    if verbose || destination.is_some() {
+        let plan = match command.plan() {
+            Ok(plan) => plan,
+            Err(problem) => return refusal::of_run(&problem, Asked { report: destination, ..asked() }),
+        };
+        // Nothing is written into a folder that the program was to have.
+        if let Some(Err(problem)) = destination.as_ref().map(|destination| destination.check(&plan)) {
+            return refusal::of_run(&problem, asked());
+        }
+        if verbose {
+            plan::steps(&plan).iter().for_each(|step| messages::say(step));
+        }
+    }
+    let report = command.run_in_foreground(&mut messages::say);
+    let written = destination.map_or(Ok(()), |destination| destination.write(&report));
+    say_ending(&report, &policy, verbose);
+    finish(&report, written)
+}
+
+/// The parser lets no line without a program through; an empty word is what the library calls not found.
+fn command(policy: &Policy, words: &[OsString], name: Option<&str>) -> Command {
+    let (program, rest) =
+        words.split_first().map_or((OsStr::new(""), &[][..]), |(first, rest)| (first, rest));
+    let mut command = Sandbox::new(policy.clone()).command(program);
+    command.args(rest);
+    if let Some(name) = name {
+        command.name(name);
+    }
+    command
+}
+
+fn say_ending(report: &Report, policy: &Policy, verbose: bool) {
+    if let Some(problem) = &report.error {
+        messages::problem(problem);
+    }
+    if verbose {
+        receipt::table(&report.receipt).iter().for_each(|line| messages::say(line));
+    }
+    let place = std::io::stderr().is_terminal().then(Place::of_caller).flatten();
+    if let Some(line) = last_line(report, policy, place.as_ref()) {
+        messages::say(&line);
+    }
+}
+
+/// A run whose report is missing must not look like one that has it: a script would read an older one.
+fn finish(report: &Report, written: Result<(), Problem>) -> u8 {
+    match written {
+        Ok(()) => report.exit.status(),
+        Err(problem) => {
+            messages::problem(&problem);
+            problem_status(&problem)
+        }
+    }
+}
+
+fn problem_status(problem: &Problem) -> u8 {
+    let mut report = Report::begin(String::new(), Vec::new(), None, String::new());
+    report.exit.reason = problem.reason;
+    report.exit.status()
+}
+
+/// The free line after a failure: how it ended and, where a person reads it, what the policy kept away.
+///
+/// A deadline is said to logs too: it may be the profile's, and nothing else would tell what ended the program.
+fn last_line(report: &Report, policy: &Policy, place: Option<&Place>) -> Option<String> {
+    let ran =
+        matches!(report.exit.reason, Reason::Exited | Reason::Signalled | Reason::Timeout | Reason::Killed);
+    if !ran || report.exit.status() == 0 {
+        return None;
+    }
+    let ending = endings::ending_under(&report.exit, policy);
+    let denials = place.map(|place| kept_away(policy, place)).unwrap_or_default();
+    match (place, denials.is_empty()) {
+        (None, _) => (report.exit.reason == Reason::Timeout).then_some(ending),
+        (Some(_), true) => Some(ending),
+        (Some(_), false) => Some(format!("{ending}; {}", denials.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(reason: Reason, code: Option<i32>) -> Report {
+        let mut report = Report::begin("i".to_owned(), Vec::new(), None, String::new());
+        report.exit.reason = reason;
+        report.exit.code = code;
+        report
+    }
+
+    #[test]
+    fn the_last_line_is_for_failures_and_for_people() {
+        let policy = Policy::builtin("python-safe").unwrap();
+        let place = Place { here: "/srv/x".into(), home: None };
+        let line = |reason, code, place| last_line(&report(reason, code), &policy, place);
+        let kept = "folder read-only (--rw .), network off (--net host)";
+        assert_eq!(line(Reason::Exited, Some(1), Some(&place)), Some(format!("exit 1; {kept}")));
+        assert_eq!(line(Reason::Exited, Some(0), Some(&place)), None);
+        assert_eq!(line(Reason::Exited, Some(1), None), None);
+        assert_eq!(line(Reason::NotFound, None, Some(&place)), None);
+        assert_eq!(line(Reason::Setup, None, Some(&place)), None);
+        let late = "timeout after 300s (--timeout)";
+        assert_eq!(line(Reason::Timeout, Some(0), None), Some(late.to_owned()));
+        assert_eq!(line(Reason::Timeout, None, Some(&place)), Some(format!("{late}; {kept}")));
+    }
+
+    #[test]
+    fn a_report_that_could_not_be_written_is_a_failure() {
+        let report = report(Reason::Exited, Some(0));
+        assert_eq!(finish(&report, Ok(())), 0);
+        assert_eq!(finish(&report, Err(Problem::request("report", "full".to_owned()))), 125);
+    }
+
+    #[test]
+    fn a_report_without_a_place_starts_nothing() {
+        use clap::Parser;
+        let folder = tempfile::tempdir().unwrap();
+        let made = folder.path().join("made");
+        let lines = [
+            format!(
+                "ringfence run --report {0}/none/r --rw {0} -- touch {1}",
+                folder.path().display(),
+                made.display()
+            ),
+            format!(
+                "ringfence run --report fd:77777 --rw {} -- touch {}",
+                folder.path().display(),
+                made.display()
+            ),
+        ];
+        for line in lines {
+            let arguments = crate::arguments::Arguments::try_parse_from(line.split(' ')).unwrap();
+            let crate::arguments::Task::Run(arguments) = arguments.task else { panic!() };
+            assert_eq!(run(*arguments), 125);
+            assert!(!made.exists(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Programs that use the library as a caller would, in ways that need a process of their own. Each prints one
+//! line: how it went.
+
+use std::time::{Duration, Instant};
+
+use ringfence::{Child, Policy, Report, Sandbox, Stdio};
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let line = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["spawn-in-thread"] => spawn_in_thread(),
+        ["kill-after-end"] => kill_after_end(),
+        ["ignore-sigchld"] => ignore_sigchld(),
+        ["reap-everything"] => reap_everything(),
+        ["fork-and-drop"] => fork_and_drop(),
+        ["drop"] => drop_ends_everything(),
+        ["many-threads"] => many_threads(),
+        ["spawn-cost", megabytes, threads, rounds] => {
+            spawn_cost(number(megabytes), number(threads), number(rounds))
+        }
+        _ => "no such way".to_owned(),
+    };
+    use std::io::Write as _;
+    writeln!(std::io::stdout(), "{line}").expect("standard output is open");
+}
+
+fn number(word: &str) -> usize {
+    word.parse().expect("a number")
+}
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(Policy::builtin("minimal").expect("a built-in profile"))
+}
+
+fn shell(line: &str) -> Child {
+    let mut command = sandbox().command("/bin/sh");
+    command.args(["-c", line]).stdin(Stdio::null());
+    command.spawn().expect("it starts")
+}
+
+fn said(report: &Report) -> String {
+    match report.exit.code {
+        Some(code) => format!("exited {code}"),
+        None => format!("{:?}: {:?}", report.exit, report.error),
+    }
+}
+
+/// The thread that starts the sandbox ends long before the program does.
+fn spawn_in_thread() -> String {
+    let spawned = std::thread::spawn(|| shell("sleep 0.5; exit 7")).join();
+    said(&spawned.expect("the thread ended").wait())
+}
+
+fn kill_after_end() -> String {
+    let mut child = shell("exit 3");
+    let first = said(&child.wait());
+    child.kill();
+    child.terminate();
+    let again = said(&child.wait());
+    if first == again { format!("{first}, then nothing") } else { format!("{first}, then {again}") }
+}
+
+fn ignore_sigchld() -> String {
+    // SAFETY: ignoring a signal installs no handler.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    said(&shell("exit 7").wait())
+}
+
+/// Another thread waits for any child, as some runtimes do.
+fn reap_everything() -> String {
+    let mut child = shell("sleep 0.2; exit 7");
+    let reaper = std::thread::spawn(|| {
+        // SAFETY: no status is asked for.
+        unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) }
+    });
+    let line = said(&child.wait());
+    reaper.join().expect("the reaper ended");
+    line
+}
+
+/// A forked copy has the handle too. Its drop must not reach the sandbox.
+fn fork_and_drop() -> String {
+    let mut child = shell("sleep 0.5; exit 7");
+    // SAFETY: this program has one thread; the copy drops its handle and ends.
+    unsafe {
+        let copy = libc::fork();
+        if copy == 0 {
+            drop(child);
+            libc::_exit(0);
+        }
+        libc::waitpid(copy, std::ptr::null_mut(), 0);
+    }
+    said(&child.wait())
+}
+
+fn drop_ends_everything() -> String {
+    let child = shell("sleep 100 & sleep 100");
+    let id = child.id();
+    let begun = Instant::now();
+    drop(child);
+    let exists = std::path::Path::new(&format!("/proc/{id}")).exists();
+    if exists || begun.elapsed() > Duration::from_secs(2) { "still there".to_owned() } else { "gone".to_owned() }
+}
+
+/// 64 threads start sandboxes at once, each with a pipe for input; a handle that leaked into another child would
+/// keep that pipe from ending.
+fn many_threads() -> String {
+    // The first sandbox leaves the cached memory file behind.
+    shell("true").wait();
+    let open_files = || std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let before = open_files();
+    let threads: Vec<_> = (0..64)
+        .map(|number: u32| {
+            std::thread::spawn(move || {
+                let mut command = sandbox().command("/bin/sh");
+                // The program lists what it has open and then waits for the end of its input.
+                command.args(["-c", "ls /proc/self/fd | wc -l; cat; exit $0", &number.to_string()]);
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+                let mut child = command.spawn().expect("it starts");
+                drop(child.stdin.take());
+                let mut text = String::new();
+                let stdout = child.stdout.as_mut().expect("it was piped");
+                std::io::Read::read_to_string(stdout, &mut text).expect("it can be read");
+                let code = child.wait().exit.code;
+                // Three streams and the folder that ls reads.
+                text.trim() == "4" && code == Some(number.cast_signed())
+            })
+        })
+        .collect();
+    let right = threads.into_iter().filter_map(|thread| thread.join().ok()).filter(|right| *right).count();
+    format!("{right} right, {} leaked", open_files().saturating_sub(before))
+}
+
+/// Median microseconds to start and end a sandbox, in a caller of this size.
+fn spawn_cost(megabytes: usize, threads: usize, rounds: usize) -> String {
+    let mut memory = vec![0_u8; megabytes << 20];
+    memory.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+    for _ in 0..threads {
+        std::thread::spawn(|| std::thread::sleep(Duration::from_secs(3600)));
+    }
+    let once = || {
+        let begun = Instant::now();
+        let report = sandbox().command("/bin/true").stdin(Stdio::null()).status().expect("it starts");
+        assert_eq!(report.exit.code, Some(0));
+        begun.elapsed().as_micros()
+    };
+    (0..5).for_each(|_| assert!(once() > 0));
+    let mut times: Vec<_> = (0..rounds).map(|_| once()).collect();
+    times.sort_unstable();
+    assert!(memory.iter().step_by(4096).all(|byte| *byte == 1), "the caller's memory is untouched");
+    times[times.len() / 2].to_string()
+}

@@ -1,0 +1,151 @@
+//! Attempts to survive: the owner dies, at any instant; the sandbox must too.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Run, Scene, caller, is_root, not_reachable, probe, ringfence};
+
+/// The marker's processes that are alive: a zombie that the machine has yet to reap is not.
+fn alive(marker: &str) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter_map(|entry| {
+            let id: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+            line.split(|byte| *byte == 0).any(|word| word == marker.as_bytes()).then_some(id)
+        })
+        .collect()
+}
+
+/// Sandboxes' first processes, by the name that they give themselves, that descend from nobody we know.
+fn inits() -> usize {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter(|entry| {
+            let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            let state = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+            name.trim() == "ringfence-init" && !state.contains("State:\tZ") && state.contains("PPid:\t1\n")
+        })
+        .count()
+}
+
+fn wait_for(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + limit;
+    while !holds() {
+        assert!(Instant::now() < end, "{what} did not come to hold in {limit:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn row_92_no_survivor_of_the_supervisors_death_at_any_instant() {
+    let rounds: u64 = std::env::var("RINGFENCE_KILL_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    let scene = Scene::new();
+    let marker = format!("61.{}92", std::process::id());
+    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
+    let mounts_before = mounts();
+    let mut random = u64::from(std::process::id()) | 1;
+    let mut ran = 0;
+    for _ in 0..rounds {
+        // xorshift64: any spread of instants will do.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let mut child = Run::new(&scene)
+            .command(["/bin/sleep", &marker])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_micros(random % 20_000));
+        ran += u64::from(!alive(&marker).is_empty());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    wait_for("no process of a killed owner is alive", Duration::from_secs(2), || alive(&marker).is_empty());
+    wait_for("no orphaned init is alive", Duration::from_secs(2), || inits() == 0);
+    assert_eq!(mounts(), mounts_before, "a mount was left on the host");
+    // Control: the kills came both before and while the program ran.
+    println!("row 92: {rounds} kills, in {ran} of them the program was already started");
+    let mut child = Run::new(&scene).command(["/bin/sleep", &marker]).spawn().unwrap();
+    wait_for("control: the program runs", Duration::from_secs(5), || !alive(&marker).is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_for("and ends with its owner", Duration::from_secs(2), || alive(&marker).is_empty());
+}
+
+/// Runs the program that uses the library.
+fn library(words: &[&str]) -> String {
+    let output = Command::new(caller()).args(words).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[test]
+fn row_93_the_end_of_the_spawning_thread_ends_nothing() {
+    assert_eq!(library(&["spawn-in-thread"]), "exited 7");
+}
+
+#[test]
+fn row_94_a_setuid_program_dies_with_its_owner() {
+    let scene = Scene::new();
+    let program = "/usr/bin/su";
+    if !std::path::Path::new(program).exists() {
+        return not_reachable("row 94", "there is no setuid /usr/bin/su");
+    }
+    let marker = format!("-94-{}", std::process::id());
+    let mut child =
+        Run::new(&scene).command(["/bin/sh", "-c", "exec /usr/bin/su - nobody 2>/dev/null; exec sleep 30", &marker]).stdin(Stdio::piped()).spawn().unwrap();
+    wait_for("it runs", Duration::from_secs(5), || !alive(&marker).is_empty() || inits_of(child.id()) > 0);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_for("it is gone", Duration::from_secs(2), || alive(&marker).is_empty());
+    let _ = is_root();
+}
+
+fn inits_of(parent: u32) -> usize {
+    std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default().split_whitespace().count()
+}
+
+#[test]
+fn row_95_a_signal_after_the_end_reaches_nobody() {
+    assert_eq!(library(&["kill-after-end"]), "exited 3, then nothing");
+}
+
+#[test]
+fn row_96_a_caller_that_ignores_sigchld_gets_the_right_status() {
+    let scene = Scene::new();
+    let wrapper = ["/bin/sh", "-c", r#"trap "" CHLD; exec "$@""#, "sh"];
+    let outcome = Run::new(&scene).through(wrapper).probe(["exit", "7"]);
+    assert_eq!((outcome.status, outcome.field("/exit/code").as_i64()), (7, Some(7)), "{outcome:#?}");
+    assert_eq!(library(&["ignore-sigchld"]), "exited 7");
+    assert_eq!(library(&["reap-everything"]), "exited 7");
+}
+
+#[test]
+fn row_104_a_forked_copy_of_the_caller_ends_nothing() {
+    assert_eq!(library(&["fork-and-drop"]), "exited 7");
+}
+
+#[test]
+fn dropping_the_handle_ends_everything() {
+    assert_eq!(library(&["drop"]), "gone");
+}
+
+#[test]
+fn a_stopped_supervisor_extends_nothing() {
+    let scene = Scene::new();
+    let marker = format!("62.{}77", std::process::id());
+    let run = Run::new(&scene).flags(["--timeout", "1s", "--grace", "100ms"]);
+    let mut child = run.command(["/bin/sleep", &marker]).spawn().unwrap();
+    wait_for("it runs", Duration::from_secs(5), || !alive(&marker).is_empty());
+    // SAFETY: our own child, which we have not reaped.
+    unsafe { libc::kill(child.id().cast_signed(), libc::SIGSTOP) };
+    wait_for("the deadline ends it", Duration::from_secs(3), || {
+        alive(&marker).iter().all(|id| *id == child.id().cast_signed())
+    });
+    // SAFETY: as above.
+    unsafe { libc::kill(child.id().cast_signed(), libc::SIGCONT) };
+    assert_eq!(child.wait().unwrap().code(), Some(124));
+    assert!(ringfence().is_file() && probe().is_file());
+}

@@ -1,0 +1,9 @@
+//! Regression checks: what a program inside must not be able to do. Each one is an attempt from inside and a
+//! positive control, named by its row in the table of threats (SPEC.md lists them).
+
+mod files;
+mod host;
+mod launcher;
+mod lifecycle;
+mod privileges;
+mod processes;

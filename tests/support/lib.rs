@@ -1,0 +1,7 @@
+//! What every test needs: the command line under test, a probe to run inside and outside, folders that go away.
+
+mod run;
+mod scene;
+
+pub use run::{Outcome, Run, caller, outside, probe, ringfence};
+pub use scene::{Scene, is_root, not_reachable, spare_user};

@@ -1,0 +1,209 @@
+//! Running the command line and the probe.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::Scene;
+
+/// No test of a sandbox takes longer: one that does hangs.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// A binary of this package, beside the test that runs.
+fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let folder = test.parent().and_then(Path::parent).expect("tests are built in target/PROFILE/deps");
+    let path = folder.join(name);
+    assert!(path.is_file(), "{} is not built: run `cargo test -p ringfence-tests`", path.display());
+    path
+}
+
+/// The command line under test.
+pub fn ringfence() -> PathBuf {
+    binary("ringfence-under-test")
+}
+
+/// The program that attempts things.
+pub fn probe() -> PathBuf {
+    binary("probe")
+}
+
+/// The program that uses the library as a caller would.
+pub fn caller() -> PathBuf {
+    binary("caller")
+}
+
+/// What a run left.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Exit status; 128 + N for a signal, as a shell says it.
+    pub status: i32,
+    /// All of standard output.
+    pub stdout: String,
+    /// All of standard error.
+    pub stderr: String,
+    /// The report, when the run has one.
+    pub report: Option<Value>,
+    /// How long it took.
+    pub time: Duration,
+}
+
+impl Outcome {
+    /// The one line that the probe answered.
+    pub fn answer(&self) -> &str {
+        self.stdout.trim()
+    }
+
+    /// A field of the report, by JSON pointer.
+    pub fn field(&self, pointer: &str) -> &Value {
+        let report = self.report.as_ref().unwrap_or_else(|| panic!("no report: {self:#?}"));
+        report.pointer(pointer).unwrap_or(&Value::Null)
+    }
+
+    /// The receipt's row of a guarantee.
+    pub fn row(&self, guarantee: &str) -> &Value {
+        let rows = self.field("/receipt").as_array().unwrap_or_else(|| panic!("no receipt: {self:#?}"));
+        rows.iter().find(|row| row["guarantee"] == guarantee).unwrap_or(&Value::Null)
+    }
+
+    /// Fails unless the probe answered one of these.
+    #[track_caller]
+    pub fn expect(&self, answers: &[&str]) {
+        assert!(answers.contains(&self.answer()), "expected one of {answers:?}: {self:#?}");
+    }
+
+    /// Fails unless nothing was started: exit status, report, and words on standard error.
+    #[track_caller]
+    pub fn expect_refusal(&self, words: &[&str]) {
+        assert_eq!(self.status, 125, "{self:#?}");
+        assert!(self.stdout.is_empty(), "`run` wrote to standard output: {self:#?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "no `{word}` in the message: {self:#?}");
+        }
+        assert!(self.stderr.starts_with("ringfence: "), "{self:#?}");
+    }
+}
+
+/// A run of the command line, in a scene.
+pub struct Run<'a> {
+    scene: &'a Scene,
+    flags: Vec<OsString>,
+    directory: PathBuf,
+    wrapper: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl<'a> Run<'a> {
+    /// A run in a scene, from its empty folder `here`.
+    pub fn new(scene: &'a Scene) -> Self {
+        let directory = scene.folder("here");
+        Self { scene, flags: Vec::new(), directory, wrapper: Vec::new(), environment: Vec::new() }
+    }
+
+    /// Adds a flag.
+    pub fn flag(mut self, flag: impl AsRef<OsStr>) -> Self {
+        self.flags.push(flag.as_ref().to_owned());
+        self
+    }
+
+    /// Adds flags.
+    pub fn flags<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, flags: I) -> Self {
+        self.flags.extend(flags.into_iter().map(|flag| flag.as_ref().to_owned()));
+        self
+    }
+
+    /// Starts from another folder.
+    pub fn from(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = directory.into();
+        self
+    }
+
+    /// Starts through another program, whose last argument becomes the command line.
+    pub fn through<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, wrapper: I) -> Self {
+        self.wrapper = wrapper.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        self
+    }
+
+    /// Sets a variable of the caller.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// The whole command, ready to start: `ringfence run FLAGS -- COMMAND`.
+    pub fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, words: I) -> Command {
+        let mut line: Vec<OsString> = self.wrapper.clone();
+        line.push(ringfence().into());
+        line.push("run".into());
+        line.extend(self.flags.clone());
+        line.push("--".into());
+        line.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).current_dir(&self.directory);
+        command.envs(self.environment.iter().cloned()).env("HOME", self.scene.home()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command inside.
+    pub fn run<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, words: I) -> Outcome {
+        let report = self.scene.outside_path("report.json");
+        self.flags.push("--report".into());
+        self.flags.push(report.clone().into());
+        let mut outcome = wait(self.command(words));
+        outcome.report = std::fs::read(&report).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let _kept_by_nobody = std::fs::remove_file(&report);
+        outcome
+    }
+
+    /// Runs the probe inside.
+    pub fn probe<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, words: I) -> Outcome {
+        self.flags.push("--ro".into());
+        self.flags.push(probe().into());
+        let mut line: Vec<OsString> = vec![probe().into()];
+        line.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self.run(line)
+    }
+
+    /// Runs a line of shell inside.
+    pub fn shell(self, line: &str) -> Outcome {
+        self.run(["/bin/sh", "-c", line])
+    }
+}
+
+/// Runs the probe outside: the positive control.
+pub fn outside<I: IntoIterator<Item: AsRef<OsStr>>>(words: I) -> Outcome {
+    let mut command = Command::new(probe());
+    command.args(words).stdin(Stdio::null());
+    wait(command)
+}
+
+/// Waits for a command, at most [`LONGEST`].
+fn wait(mut command: Command) -> Outcome {
+    let begun = Instant::now();
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let id = child.id();
+    let (done, finished) = std::sync::mpsc::channel::<()>();
+    let guard = std::thread::spawn(move || {
+        let timed_out = finished.recv_timeout(LONGEST) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+        if timed_out {
+            // SAFETY: no pointers; the process is our child and not yet reaped.
+            unsafe { libc::kill(id.cast_signed(), libc::SIGKILL) };
+        }
+        timed_out
+    });
+    let output = child.wait_with_output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    drop(done);
+    assert!(!guard.join().unwrap_or(false), "hung for {LONGEST:?}: {command:?}");
+    let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
+    Outcome {
+        status: output.status.code().unwrap_or_else(|| 128 + signal.unwrap_or(0)),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        report: None,
+        time: begun.elapsed(),
+    }
+}

@@ -1,0 +1,80 @@
+//! `cargo xtask`: what the project does to itself. One command, one file.
+#![allow(clippy::print_stdout, reason = "a command's findings and tables are its output")]
+
+mod arguments;
+mod bench;
+mod cross;
+mod failure;
+mod package;
+mod process;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use arguments::Arguments;
+use failure::Failure;
+
+struct Command {
+    name: &'static str,
+    options: &'static str,
+    summary: &'static str,
+    run: fn(Arguments) -> Result<(), Failure>,
+}
+
+const COMMANDS: [Command; 5] = [
+    Command { name: "tidy", options: "", summary: "the house rules over every source file", run: tidy::run },
+    Command {
+        name: "bench",
+        options: "[--runs N] [--json]",
+        summary: "start to exit beside plain fork+exec and bubblewrap; system calls; memory",
+        run: bench::run,
+    },
+    Command {
+        name: "test",
+        options: "[--as USER]",
+        summary: "every test executable, as this user or, from root, as another",
+        run: test::run,
+    },
+    Command {
+        name: "package",
+        options: "",
+        summary: "what would be published, and whether it builds",
+        run: package::run,
+    },
+    Command {
+        name: "cross",
+        options: "[--optional]",
+        summary: "static release binaries for x86_64 and aarch64",
+        run: cross::run,
+    },
+];
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let name = words.next().unwrap_or_default();
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        eprintln!("{}", usage(&name));
+        return ExitCode::from(2);
+    };
+    match (command.run)(Arguments::new(words)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask {name}: {failure}");
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn usage(name: &str) -> String {
+    let mut text = match name {
+        "" => String::new(),
+        name => format!("xtask: there is no command `{name}`\n"),
+    };
+    text.push_str("usage: cargo xtask COMMAND");
+    for Command { name, options, summary, .. } in &COMMANDS {
+        text.push_str(&format!("\n    {:<28} {summary}", format!("{name} {options}")));
+    }
+    text
+}
