@@ -99,7 +99,11 @@ fn drop_ends_everything() -> String {
     let begun = Instant::now();
     drop(child);
     let exists = std::path::Path::new(&format!("/proc/{id}")).exists();
-    if exists || begun.elapsed() > Duration::from_secs(2) { "still there".to_owned() } else { "gone".to_owned() }
+    if exists || begun.elapsed() > Duration::from_secs(2) {
+        "still there".to_owned()
+    } else {
+        "gone".to_owned()
+    }
 }
 
 /// 64 threads start sandboxes at once, each with a pipe for input; a handle that leaked into another child would

@@ -10,13 +10,17 @@ fn row_65_the_kernels_helpers_cannot_be_redirected() {
     let files = ["/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/sys/kernel/uevent_helper"];
     for file in files {
         Run::new(&scene).probe(["open-write", file]).expect(&["EACCES", "EROFS", "ENOENT"]);
-        Run::new(&scene).flags(["--uid", "0", "--gid", "0"]).probe(["open-write", file]).expect(&["EACCES", "EROFS", "ENOENT"]);
+        Run::new(&scene)
+            .flags(["--uid", "0", "--gid", "0"])
+            .probe(["open-write", file])
+            .expect(&["EACCES", "EROFS", "ENOENT"]);
     }
     if is_root() {
         // Control: root outside opens the same file for writing; nothing is written.
         outside(["open-write", files[0]]).expect(&["ok"]);
         // Even with the identity of root, waived by name, the mount layer holds.
-        let waived = Run::new(&scene).flags(["--allow-degraded", "host-root"]).probe(["open-write", files[0]]);
+        let waived =
+            Run::new(&scene).flags(["--allow-degraded", "host-root"]).probe(["open-write", files[0]]);
         waived.expect(&["EROFS", "EACCES"]);
         assert_eq!(waived.row("host-root")["status"], "waived");
     } else {
@@ -27,7 +31,9 @@ fn row_65_the_kernels_helpers_cannot_be_redirected() {
 #[test]
 fn row_66_the_kernels_dangerous_files_are_covered() {
     let scene = Scene::new();
-    for file in ["/proc/sysrq-trigger", "/proc/kcore", "/proc/kmsg", "/dev/mem", "/dev/kmsg", "/sys/firmware", "/sys"] {
+    for file in
+        ["/proc/sysrq-trigger", "/proc/kcore", "/proc/kmsg", "/dev/mem", "/dev/kmsg", "/sys/firmware", "/sys"]
+    {
         let inside = Run::new(&scene).probe(["open", file]);
         inside.expect(&["ENOENT", "EACCES"]);
         if Path::new(file).exists() {

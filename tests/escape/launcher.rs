@@ -28,7 +28,8 @@ fn row_6_init_cannot_be_traced_and_the_deadline_fires() {
     let scene = Scene::new();
     Run::new(&scene).probe(["trace", "1"]).expect(&CLOSED);
     Run::new(&scene).probe(["trace-own-child"]).expect(&["ok"]);
-    let stuck = Run::new(&scene).flags(["--timeout", "300ms", "--grace", "300ms"]).probe(["trace-init-then-wait"]);
+    let stuck =
+        Run::new(&scene).flags(["--timeout", "300ms", "--grace", "300ms"]).probe(["trace-init-then-wait"]);
     assert_eq!(stuck.status, 124, "{stuck:#?}");
     assert_eq!(stuck.field("/exit/reason"), "timeout");
 }
@@ -39,9 +40,14 @@ fn row_7_inits_memory_and_files_are_closed() {
     Run::new(&scene).probe(["open-write", "/proc/1/mem"]).expect(&CLOSED);
     Run::new(&scene).probe(["take-file", "1"]).expect(&CLOSED);
     Run::new(&scene).probe(["read-memory", "1"]).expect(&CLOSED);
-    Run::new(&scene).probe(["list", "/proc/1/fd"]).expect(&CLOSED);
+    // The numbers may be listed where root's id inside is the program's own; what they lead to may not be known.
+    Run::new(&scene).probe(["read-link", "/proc/1/fd/3"]).expect(&["EACCES", "ENOENT"]);
+    Run::new(&scene).probe(["read-link", "/proc/1/exe"]).expect(&CLOSED);
+    Run::new(&scene).probe(["list", "/proc/1/root"]).expect(&CLOSED);
     // Controls: the same works on a process of one's own.
     Run::new(&scene).probe(["open-write", "/proc/self/mem"]).expect(&["ok"]);
+    Run::new(&scene).probe(["read-link", "/proc/self/exe"]).expect(&[probe().to_str().unwrap()]);
+    Run::new(&scene).probe(["list", "/proc/self/root/run"]).expect(&[""]);
     Run::new(&scene).probe(["take-file-of-own-child"]).expect(&["ok"]);
     Run::new(&scene).probe(["read-memory-of-own-child"]).expect(&["ok"]);
 }
@@ -52,7 +58,8 @@ fn row_8_no_secret_of_the_host_in_inits_environment() {
     let secret = "secret-of-the-host-8";
     let inside = Run::new(&scene).env("SECRET", secret).probe(["read", "/proc/1/environ"]);
     assert!(!inside.stdout.contains(secret) && !inside.stdout.contains("HOME"), "{inside:#?}");
-    let control = Command::new(probe()).args(["read", "/proc/self/environ"]).env("SECRET", secret).output().unwrap();
+    let control =
+        Command::new(probe()).args(["read", "/proc/self/environ"]).env("SECRET", secret).output().unwrap();
     assert!(String::from_utf8_lossy(&control.stdout).contains(secret));
 }
 
@@ -109,7 +116,11 @@ fn row_12_the_working_directory_never_becomes_everything() {
     above.expect(&[""]);
     for flag in ["--rw", "--ro"] {
         Run::new(&scene).from(&home).flags([flag, "."]).probe(["list", "."]).expect_refusal(&["home"]);
-        Run::new(&scene).from("/").flags([flag, "."]).probe(["list", "."]).expect_refusal(&["the home, a folder above it"]);
+        Run::new(&scene)
+            .from("/")
+            .flags([flag, "."])
+            .probe(["list", "."])
+            .expect_refusal(&["the home, a folder above it"]);
         Run::new(&scene).flags([flag, "/"]).probe(["list", "."]).expect_refusal(&["root of the sandbox"]);
     }
     // Control: written out, the same folder is shown.
@@ -122,7 +133,10 @@ fn row_13_closed_streams_become_dev_null() {
     let report = scene.outside_path("streams");
     let mut run = Run::new(&scene).flag("--rw").flag(scene.folder("outbox"));
     run = run.through(["/bin/sh", "-c", r#"exec "$@" <&- >&- 2>&-"#, "sh"]);
-    let line = format!("readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 > {}/streams", scene.path("outbox").display());
+    let line = format!(
+        "readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 > {}/streams",
+        scene.path("outbox").display()
+    );
     let outcome = run.run(["/bin/sh", "-c", &format!("{line}; {line}2 2>/dev/null; true")]);
     assert_eq!(outcome.status, 0, "{outcome:#?}");
     let seen = std::fs::read_to_string(scene.path("outbox/streams")).unwrap();
@@ -171,14 +185,16 @@ fn row_82_values_that_the_kernel_cannot_take_are_refused() {
 #[test]
 fn row_83_dangerous_variables_are_absent() {
     let scene = Scene::new();
-    let dangerous = ["LD_PRELOAD", "LD_LIBRARY_PATH", "SSH_AUTH_SOCK", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN"];
+    let dangerous =
+        ["LD_PRELOAD", "LD_LIBRARY_PATH", "SSH_AUTH_SOCK", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN"];
     let mut run = Run::new(&scene);
     for name in dangerous {
         run = run.env(name, "/nonexistent-83");
     }
     let inside = run.probe(["environment"]);
     assert!(dangerous.iter().all(|name| !inside.stdout.contains(name)), "{inside:#?}");
-    let passed = Run::new(&scene).env("GITHUB_TOKEN", "t-83").flags(["--env", "GITHUB_TOKEN"]).probe(["environment"]);
+    let passed =
+        Run::new(&scene).env("GITHUB_TOKEN", "t-83").flags(["--env", "GITHUB_TOKEN"]).probe(["environment"]);
     assert!(passed.stdout.contains("GITHUB_TOKEN=t-83"), "{passed:#?}");
     assert!(!passed.report.unwrap().to_string().contains("t-83"), "a value in the report");
 }
@@ -201,12 +217,20 @@ fn row_100_a_folder_as_a_stream_is_refused() {
     let scene = Scene::new();
     let run = Run::new(&scene).flag("--ro").flag(probe());
     let folder = File::open(scene.path("here")).unwrap();
-    let refused = run.command([probe().as_os_str(), "exit".as_ref(), "0".as_ref()]).stdin(Stdio::from(folder)).output().unwrap();
+    let refused = run
+        .command([probe().as_os_str(), "exit".as_ref(), "0".as_ref()])
+        .stdin(Stdio::from(folder))
+        .output()
+        .unwrap();
     let message = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(125), "{message}");
     assert!(message.contains("standard input is a folder"), "{message}");
     let file = File::open(scene.file("input", "x")).unwrap();
-    let fine = run.command([probe().as_os_str(), "exit".as_ref(), "0".as_ref()]).stdin(Stdio::from(file)).output().unwrap();
+    let fine = run
+        .command([probe().as_os_str(), "exit".as_ref(), "0".as_ref()])
+        .stdin(Stdio::from(file))
+        .output()
+        .unwrap();
     assert!(fine.status.success());
 }
 
@@ -227,12 +251,16 @@ fn row_102_the_report_is_never_where_the_program_can_write() {
     assert_eq!(output.status.code(), Some(125));
     assert!(String::from_utf8_lossy(&output.stderr).contains("which the program can write"));
     assert_eq!(std::fs::read_dir(&open).unwrap().count(), 0, "something was left behind");
-    // Elsewhere a symlink in the report's place is replaced, never followed.
+    // Elsewhere a symlink in the report's place is refused, never followed and never replaced.
     let closed = scene.folder("closed");
     let report = closed.join("report.json");
     std::os::unix::fs::symlink(&target, &report).unwrap();
-    let output = Run::new(&scene).flag("--report").flag(&report).command(["/bin/true"]).output().unwrap();
-    assert!(output.status.success());
+    let run = || Run::new(&scene).flag("--report").flag(&report).command(["/bin/true"]).output().unwrap();
+    assert_eq!(run().status.code(), Some(125));
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "untouched");
-    assert!(std::fs::symlink_metadata(&report).unwrap().is_file());
+    // Control: a plain file there is replaced.
+    std::fs::remove_file(&report).unwrap();
+    std::fs::write(&report, "older").unwrap();
+    assert!(run().status.success());
+    assert!(std::fs::read_to_string(&report).unwrap().starts_with('{'));
 }

@@ -13,7 +13,11 @@ fn row_59_no_process_outside_can_be_reached() {
         Run::new(&scene).probe([attempt, &own]).expect(&["ESRCH"]);
     }
     // A sibling sandbox is as far away: its processes have other numbers in another namespace.
-    let sibling = Run::new(&scene).flag("--ro").flag(support::probe()).command([support::probe().to_str().unwrap(), "wait", "5"]).spawn();
+    let sibling = Run::new(&scene)
+        .flag("--ro")
+        .flag(support::probe())
+        .command([support::probe().to_str().unwrap(), "wait", "5"])
+        .spawn();
     let mut sibling = sibling.unwrap();
     Run::new(&scene).probe(["processes"]).expect(&["1 2"]);
     sibling.kill().unwrap();

@@ -12,11 +12,13 @@ pub(crate) fn attempt(words: &[&str]) -> Option<String> {
         ["open", path] => said(File::open(path)),
         ["open-write", path] => said(OpenOptions::new().write(true).open(path)),
         ["write", path, text] => said(fs::write(path, text)),
-        ["append", path, text] => {
-            said(OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(text.as_bytes())))
-        }
+        ["append", path, text] => said(
+            OpenOptions::new().append(true).open(path).and_then(|mut file| file.write_all(text.as_bytes())),
+        ),
         ["read", path] => fs::read(path).map_or_else(|e| said::<()>(Err(e)), |bytes| printable(&bytes)),
-        ["read-link", path] => fs::read_link(path).map_or_else(|e| said::<()>(Err(e)), |to| to.display().to_string()),
+        ["read-link", path] => {
+            fs::read_link(path).map_or_else(|e| said::<()>(Err(e)), |to| to.display().to_string())
+        }
         ["list", path] => list(path),
         ["rename", from, to] => said(fs::rename(from, to)),
         ["make-folder", path] => said(fs::create_dir(path)),
@@ -32,7 +34,9 @@ pub(crate) fn attempt(words: &[&str]) -> Option<String> {
         ["fill", path, size] => fill(path, size.parse().unwrap_or(0)),
         ["many-files", folder, count] => many_files(folder, count.parse().unwrap_or(0)),
         ["environment"] => environment(),
-        ["directory"] => std::env::current_dir().map_or_else(|e| said::<()>(Err(e)), |at| at.display().to_string()),
+        ["directory"] => {
+            std::env::current_dir().map_or_else(|e| said::<()>(Err(e)), |at| at.display().to_string())
+        }
         ["exit", code] => std::process::exit(code.parse().unwrap_or(99)),
         _ => return None,
     })
@@ -46,7 +50,8 @@ fn list(path: &str) -> String {
     match fs::read_dir(path) {
         Err(e) => said::<()>(Err(e)),
         Ok(entries) => {
-            let mut names: Vec<_> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+            let mut names: Vec<_> =
+                entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
             names.sort();
             names.join(" ")
         }
@@ -74,7 +79,10 @@ fn through_fd(number: &str) -> String {
 
 /// What the three streams are.
 fn streams() -> String {
-    let name = |fd: i32| fs::read_link(format!("/proc/self/fd/{fd}")).map_or_else(|_| "closed".into(), |p| p.display().to_string());
+    let name = |fd: i32| {
+        fs::read_link(format!("/proc/self/fd/{fd}"))
+            .map_or_else(|_| "closed".into(), |p| p.display().to_string())
+    };
     format!("{} {} {}", name(0), name(1), name(2))
 }
 
@@ -89,7 +97,8 @@ fn many_files(folder: &str, count: usize) -> String {
 }
 
 fn environment() -> String {
-    let mut lines: Vec<_> = std::env::vars_os().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
+    let mut lines: Vec<_> =
+        std::env::vars_os().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
     lines.sort();
     lines.join("\n")
 }

@@ -53,9 +53,12 @@ fn fingerprint() -> String {
     let namespaces = fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
     let _to_a_string = writeln!(text, "further user namespaces {}", namespaces.trim());
     let init = fs::read_to_string("/proc/1/environ").map_err(|e| e.kind());
-    let _to_a_string = writeln!(text, "init {init:?} {}", std::env::current_dir().unwrap_or_default().display());
+    let _to_a_string =
+        writeln!(text, "init {init:?} {}", std::env::current_dir().unwrap_or_default().display());
     let loopback = fs::read_to_string("/proc/net/dev").map_or(0, |devices| devices.lines().count());
-    let up = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| std::net::TcpStream::connect(l.local_addr()?)).is_ok();
+    let up = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| std::net::TcpStream::connect(l.local_addr()?))
+        .is_ok();
     let _to_a_string = write!(text, "interfaces {} loopback {up}", loopback.saturating_sub(2));
     text
 }

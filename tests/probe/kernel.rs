@@ -6,9 +6,7 @@ use crate::called;
 
 pub(crate) fn attempt(words: &[&str]) -> Option<String> {
     Some(match *words {
-        ["remount", path] => {
-            mount(None, path, None, libc::MS_REMOUNT | libc::MS_BIND)
-        }
+        ["remount", path] => mount(None, path, None, libc::MS_REMOUNT | libc::MS_BIND),
         ["mount-tmpfs", path] => mount(Some("tmpfs"), path, Some("tmpfs"), 0),
         ["unmount", path] => {
             let path = text(path);
@@ -54,14 +52,19 @@ fn mount(source: Option<&str>, path: &str, kind: Option<&str>, flags: libc::c_ul
     let (source, path, kind) = (source.map(text), text(path), kind.map(text));
     let pointer = |text: &Option<CString>| text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
     // SAFETY: null or terminated strings.
-    called(unsafe { libc::mount(pointer(&source), path.as_ptr(), pointer(&kind), flags, std::ptr::null()) }.into())
+    called(
+        unsafe { libc::mount(pointer(&source), path.as_ptr(), pointer(&kind), flags, std::ptr::null()) }
+            .into(),
+    )
 }
 
-/// The capability is checked before the descriptor is (fs/fhandle.c): EBADF means that it was there.
+/// A handle of perhaps no file: ESTALE means, like success, that the permission check was passed (fs/fhandle.c).
 fn open_by_handle() -> String {
     let handle = [8_u32, 1, 2, 0];
     // SAFETY: a whole `struct file_handle` with eight bytes of handle.
-    called(unsafe { libc::syscall(libc::SYS_open_by_handle_at, -1, handle.as_ptr(), libc::O_RDONLY) })
+    called(unsafe {
+        libc::syscall(libc::SYS_open_by_handle_at, libc::AT_FDCWD, handle.as_ptr(), libc::O_RDONLY)
+    })
 }
 
 fn make_node(path: &str, mode: libc::mode_t) -> String {

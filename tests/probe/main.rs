@@ -64,5 +64,8 @@ fn name(error: &std::io::Error) -> String {
         (libc::ESTALE, "ESTALE"),
     ];
     let number = error.raw_os_error().unwrap_or(0);
-    known.iter().find(|(code, _)| *code == number).map_or_else(|| format!("errno {number}"), |(_, name)| (*name).to_owned())
+    known
+        .iter()
+        .find(|(code, _)| *code == number)
+        .map_or_else(|| format!("errno {number}"), |(_, name)| (*name).to_owned())
 }

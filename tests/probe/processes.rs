@@ -8,8 +8,10 @@ use crate::{called, said};
 pub(crate) fn attempt(words: &[&str]) -> Option<String> {
     let id = |word: &str| word.parse::<i32>().unwrap_or(-1);
     Some(match *words {
-        // SAFETY (all): numbers only, or buffers of our own.
-        ["kill", process] => called(unsafe { libc::kill(id(process), 0) }.into()),
+        ["kill", process] => {
+            // SAFETY: numbers only.
+            called(unsafe { libc::kill(id(process), 0) }.into())
+        }
         ["trace", process] => trace(id(process)),
         ["trace-own-child"] => with_child(trace),
         ["read-memory", process] => read_memory(id(process)),
@@ -50,7 +52,8 @@ fn read_memory(process: i32) -> String {
     // The child is a copy of us: the same address is mapped there.
     let theirs = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
     // SAFETY: one byte of our own to write to; what is read is in the other process.
-    called(unsafe { libc::process_vm_readv(process, &raw const ours, 1, &raw const theirs, 1, 0) } as libc::c_long)
+    called(unsafe { libc::process_vm_readv(process, &raw const ours, 1, &raw const theirs, 1, 0) }
+        as libc::c_long)
 }
 
 fn take_file(process: i32) -> String {
@@ -140,7 +143,9 @@ fn effective_user_of(program: &str) -> String {
     };
     std::thread::sleep(Duration::from_millis(200));
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-    let user = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().nth(1).map(str::to_owned));
+    let user = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().nth(1).map(str::to_owned));
     drop(child.stdin.take());
     let _ended_either_way = (child.kill(), child.wait());
     user.unwrap_or_else(|| "gone".to_owned())

@@ -2,29 +2,8 @@
 
 use std::io;
 
+use ringfence::errno_name;
 use ringfence::policy::Problem;
-use rustix::io::Errno;
-
-/// The names of what files answer; others are given by number.
-const NAMES: [(Errno, &str); 17] = [
-    (Errno::ACCESS, "EACCES"),
-    (Errno::BADF, "EBADF"),
-    (Errno::DQUOT, "EDQUOT"),
-    (Errno::FBIG, "EFBIG"),
-    (Errno::IO, "EIO"),
-    (Errno::ISDIR, "EISDIR"),
-    (Errno::LOOP, "ELOOP"),
-    (Errno::MFILE, "EMFILE"),
-    (Errno::NAMETOOLONG, "ENAMETOOLONG"),
-    (Errno::NFILE, "ENFILE"),
-    (Errno::NOENT, "ENOENT"),
-    (Errno::NOSPC, "ENOSPC"),
-    (Errno::NOTDIR, "ENOTDIR"),
-    (Errno::NXIO, "ENXIO"),
-    (Errno::PERM, "EPERM"),
-    (Errno::PIPE, "EPIPE"),
-    (Errno::ROFS, "EROFS"),
-];
 
 /// `what` could not be done, because of `error`.
 pub(crate) fn problem(code: &str, what: &str, error: &io::Error) -> Problem {
@@ -33,9 +12,7 @@ pub(crate) fn problem(code: &str, what: &str, error: &io::Error) -> Problem {
     };
     let text = error.to_string();
     let why = text.split(" (os error").next().unwrap_or_default();
-    let name =
-        NAMES.iter().find(|(errno, _)| errno.raw_os_error() == number).map(|(_, name)| (*name).to_owned());
-    Problem::request(code, format!("{what}: {why}")).errno(name.unwrap_or_else(|| format!("errno {number}")))
+    Problem::request(code, format!("{what}: {why}")).errno(errno_name(number))
 }
 
 #[cfg(test)]

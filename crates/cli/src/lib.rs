@@ -25,7 +25,6 @@ mod report_file;
 mod run;
 mod scan;
 mod show;
-mod stamp;
 mod usage;
 mod values;
 

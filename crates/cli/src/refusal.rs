@@ -3,11 +3,12 @@
 
 use std::ffi::OsString;
 
-use ringfence::policy::{Policy, Problem, Report};
+use ringfence::policy::{Policy, Problem};
+use ringfence::report_of_refusal;
 
 use crate::report_file::{Destination, Target};
 use crate::scan::{Scan, scan};
-use crate::{messages, stamp, usage};
+use crate::{messages, usage};
 
 /// What is known of a run that was not started.
 #[derive(Default)]
@@ -51,11 +52,8 @@ pub(crate) fn of_run(problem: &Problem, asked: Asked<'_>) -> u8 {
 }
 
 fn finish(problem: &Problem, asked: Asked<'_>) -> u8 {
-    let command = asked.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let mut report = Report::begin(stamp::id(), command, asked.policy, stamp::now());
+    let mut report = report_of_refusal(asked.command, asked.policy, problem);
     report.name = asked.name.map(str::to_owned);
-    report.exit.reason = problem.reason;
-    report.error = Some(problem.clone());
     if let Some(Err(problem)) = asked.report.map(|destination| destination.write(&report)) {
         messages::problem(&problem);
     }

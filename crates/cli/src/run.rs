@@ -26,20 +26,19 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
     };
     let asked = || Asked { policy: Some(&policy), ..asked() };
     let mut command = command(&policy, &words, name.as_deref());
-    if verbose || destination.is_some() {
-        let plan = match command.plan() {
-            Ok(plan) => plan,
-            Err(problem) => return refusal::of_run(&problem, Asked { report: destination, ..asked() }),
-        };
-        // Nothing is written into a folder that the program was to have.
-        if let Some(Err(problem)) = destination.as_ref().map(|destination| destination.check(&plan)) {
-            return refusal::of_run(&problem, asked());
-        }
-        if verbose {
-            plan::steps(&plan).iter().for_each(|step| messages::say(step));
-        }
+    let plan = match command.plan() {
+        Ok(plan) => plan,
+        Err(problem) => return refusal::of_run(&problem, Asked { report: destination, ..asked() }),
+    };
+    // Nothing is written into a folder that the program was to have.
+    if let Some(Err(problem)) = destination.as_ref().map(|destination| destination.check(&plan)) {
+        return refusal::of_run(&problem, asked());
     }
-    let report = command.run_in_foreground(&mut messages::say);
+    if verbose {
+        plan::steps(&plan).iter().for_each(|step| messages::say(step));
+    }
+    plan.notes().iter().for_each(|note| messages::say(note));
+    let report = command.run_in_foreground(plan);
     let written = destination.map_or(Ok(()), |destination| destination.write(&report));
     say_ending(&report, &policy, verbose);
     finish(&report, written)

@@ -39,7 +39,9 @@ fn main(plan_fd: Fd) -> ! {
     for (index, step) in plan.steps.iter().enumerate() {
         if step.op == Op::Fork as u32 {
             match target::fork() {
-                Ok(target::Forked::Init { process, exec_pipe }) => watch::run(plan, index, process, exec_pipe),
+                Ok(target::Forked::Init { process, exec_pipe }) => {
+                    watch::run(plan, index, process, exec_pipe)
+                }
                 Ok(target::Forked::Target { exec_pipe }) => become_target(context, index + 1, exec_pipe),
                 Err(fault) => steps::fail(&plan, index, fault),
             }

@@ -84,7 +84,8 @@ fn clone_source(context: &Context, step: &Step) -> Result<Fd, Fault> {
 
 /// Something that is inside already, shown again: a mask, a protected folder, a folder made a mount point.
 pub(crate) fn again(plan: &Plan, step: &Step) -> Result<(), Fault> {
-    let flags = abi::OPEN_TREE_CLONE | abi::OPEN_TREE_CLOEXEC | abi::AT_SYMLINK_NOFOLLOW | recursive(step.flags);
+    let flags =
+        abi::OPEN_TREE_CLONE | abi::OPEN_TREE_CLOEXEC | abi::AT_SYMLINK_NOFOLLOW | recursive(step.flags);
     let tree = sys::open_tree(HERE, plan.text(step.text), flags)?;
     let attributes = MountAttr { set: attributes(step.flags), ..MountAttr::default() };
     sys::mount_setattr(tree, c"", abi::AT_EMPTY_PATH | recursive(step.flags), &attributes)?;

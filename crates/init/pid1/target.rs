@@ -174,7 +174,8 @@ pub(crate) fn signals() -> Result<(), Fault> {
 /// Says that all is verified, says when, and executes the program.
 pub(crate) fn exec(plan: &Plan, index: usize, exec_pipe: Fd) -> ! {
     let header = plan.header;
-    let (Some(arguments), Some(environment)) = (plan.pointers(header.arguments), plan.pointers(header.environment))
+    let (Some(arguments), Some(environment)) =
+        (plan.pointers(header.arguments), plan.pointers(header.environment))
     else {
         steps::fail(plan, index, Fault::plain(fault::BAD_PLAN));
     };
@@ -186,8 +187,12 @@ pub(crate) fn exec(plan: &Plan, index: usize, exec_pipe: Fd) -> ! {
     }
     // SAFETY: `pointers` made arrays of addresses of terminated strings in the mapped plan, ended by null.
     let errno = unsafe { sys::execve(plan.text(header.program), arguments, environment) };
-    let record =
-        Record { kind: RecordKind::ExecFailed as u32, step: index as u32, errno: errno.0, ..Record::default() };
+    let record = Record {
+        kind: RecordKind::ExecFailed as u32,
+        step: index as u32,
+        errno: errno.0,
+        ..Record::default()
+    };
     steps::send(plan, &record);
     sys::exit(126)
 }

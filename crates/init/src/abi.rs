@@ -215,8 +215,7 @@ pub mod capability {
     pub const SYS_ADMIN: u32 = 21;
     pub const SYS_RESOURCE: u32 = 24;
     /// What the set-up needs, and the exec of PID 1 carries over as ambient.
-    pub const SETUP: [u32; 7] =
-        [SETGID, SETUID, SETPCAP, NET_ADMIN, SYS_CHROOT, SYS_ADMIN, SYS_RESOURCE];
+    pub const SETUP: [u32; 7] = [SETGID, SETUID, SETPCAP, NET_ADMIN, SYS_CHROOT, SYS_ADMIN, SYS_RESOURCE];
 }
 
 /// `struct open_how` (openat2(2)).
@@ -343,8 +342,14 @@ mod layout_tests {
         assert_eq!(size_of::<super::InterfaceRequest>(), size_of::<libc::ifreq>());
         assert_eq!(size_of::<super::PollFd>(), size_of::<libc::pollfd>());
         assert_eq!(size_of::<super::CloneArgs>(), size_of::<libc::clone_args>());
-        assert_eq!(core::mem::offset_of!(super::Statx, dev_major), core::mem::offset_of!(libc::statx, stx_dev_major));
+        assert_eq!(
+            core::mem::offset_of!(super::Statx, dev_major),
+            core::mem::offset_of!(libc::statx, stx_dev_major)
+        );
         assert_eq!(core::mem::offset_of!(super::Statx, ino), core::mem::offset_of!(libc::statx, stx_ino));
-        assert_eq!(core::mem::offset_of!(super::Rusage, forced), core::mem::offset_of!(libc::rusage, ru_nivcsw));
+        assert_eq!(
+            core::mem::offset_of!(super::Rusage, forced),
+            core::mem::offset_of!(libc::rusage, ru_nivcsw)
+        );
     }
 }

@@ -128,7 +128,8 @@ pub fn umask(mask: u32) {
 /// mount(2).
 pub fn mount(kind: &CStr, path: &CStr, flags: u64, options: &CStr) -> Result<()> {
     // SAFETY: all strings are terminated.
-    unsafe { call!(nr::SYS_mount, kind.as_ptr(), path.as_ptr(), kind.as_ptr(), flags, options.as_ptr()) }.map(drop)
+    unsafe { call!(nr::SYS_mount, kind.as_ptr(), path.as_ptr(), kind.as_ptr(), flags, options.as_ptr()) }
+        .map(drop)
 }
 
 /// umount2(2).
@@ -160,7 +161,8 @@ pub fn move_mount(tree: Fd, path: &CStr) -> Result<()> {
 pub fn mount_setattr(at: Fd, path: &CStr, flags: u32, attributes: &abi::MountAttr) -> Result<()> {
     let size = size_of::<abi::MountAttr>();
     // SAFETY: `path` is terminated, `attributes` is a whole structure of the size given.
-    unsafe { call!(nr::SYS_mount_setattr, at.0, path.as_ptr(), flags, core::ptr::from_ref(attributes), size) }.map(drop)
+    unsafe { call!(nr::SYS_mount_setattr, at.0, path.as_ptr(), flags, core::ptr::from_ref(attributes), size) }
+        .map(drop)
 }
 
 /// fsopen(2).
@@ -451,8 +453,7 @@ pub fn kill(process: i32, signal: i32) -> Result<()> {
 pub fn reap() -> Result<Option<(i32, i32, abi::Rusage)>> {
     let (mut status, mut usage) = (0_i32, abi::Rusage::default());
     // SAFETY: room for one status and one structure.
-    let child =
-        unsafe { call!(nr::SYS_wait4, -1_isize, &raw mut status, abi::WNOHANG, &raw mut usage) }?;
+    let child = unsafe { call!(nr::SYS_wait4, -1_isize, &raw mut status, abi::WNOHANG, &raw mut usage) }?;
     Ok((child != 0).then_some((child as i32, status, usage)))
 }
 

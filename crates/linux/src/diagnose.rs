@@ -13,7 +13,8 @@ use crate::plan::{Plan, Step};
 /// clone(2) refused the namespaces.
 pub(crate) fn clone_failed(plan: &Plan, Errno(number): Errno) -> Problem {
     let what = format!("the kernel refused new {} namespaces", plan.namespaces.join(", "));
-    let problem = Problem::new(Reason::Refused, "namespaces", what).errno(errno::name(number)).step("start PID 1");
+    let problem =
+        Problem::new(Reason::Refused, "namespaces", what).errno(errno::name(number)).step("start PID 1");
     problem.remedy(why_no_namespaces(number))
 }
 
@@ -36,12 +37,18 @@ fn why_no_namespaces(number: i32) -> String {
         return "this process is in a chroot, where no user namespace can be made: run it outside".to_owned();
     }
     match number {
-        libc::ENOSPC | libc::EUSERS => "too many namespaces: raise user.max_*_namespaces, or end some".to_owned(),
+        libc::ENOSPC | libc::EUSERS => {
+            "too many namespaces: raise user.max_*_namespaces, or end some".to_owned()
+        }
         libc::EAGAIN => "too many processes: raise `ulimit -u`, or end some".to_owned(),
-        libc::EINVAL | libc::ENOSYS => "this kernel lacks a kind of namespace: use Linux 6.1 or later".to_owned(),
-        _ => "user namespaces are not allowed here: in a container, allow `clone` with namespaces (a seccomp \
+        libc::EINVAL | libc::ENOSYS => {
+            "this kernel lacks a kind of namespace: use Linux 6.1 or later".to_owned()
+        }
+        _ => {
+            "user namespaces are not allowed here: in a container, allow `clone` with namespaces (a seccomp \
               profile forbids it), or run it outside"
-            .to_owned(),
+                .to_owned()
+        }
     }
 }
 
@@ -53,9 +60,13 @@ fn same(a: &fs::Metadata, b: &fs::Metadata) -> bool {
 /// The child could not become PID 1.
 pub(crate) fn child_failed(plan: &Plan, step: ChildStep, Errno(number): Errno) -> Problem {
     let (what, remedy) = match step {
-        ChildStep::KeepFiles => ("a file cannot be passed to PID 1", "close what is open, or raise `ulimit -n`".to_owned()),
+        ChildStep::KeepFiles => {
+            ("a file cannot be passed to PID 1", "close what is open, or raise `ulimit -n`".to_owned())
+        }
         ChildStep::WriteMaps => ("the id maps cannot be written", why_no_namespaces(number)),
-        ChildStep::Capabilities => ("the new user namespace gives no capabilities", why_no_namespaces(number)),
+        ChildStep::Capabilities => {
+            ("the new user namespace gives no capabilities", why_no_namespaces(number))
+        }
         ChildStep::Execute => {
             ("PID 1's executable cannot be executed", "check vm.memfd_noexec (must be 0 or 1)".to_owned())
         }
@@ -80,8 +91,11 @@ pub(crate) fn step_failed(plan: &Plan, record: &Record) -> Problem {
                 .remedy("redirect it to a file, a pipe or /dev/null")
         }
         fault::BAD_PLAN => Problem::new(Reason::Internal, "plan", "PID 1 could not read its plan".to_owned()),
-        fault::DIED => setup("died", format!("the program's process ended before it ran it ({})", wait_status(record.status)))
-            .remedy("was it killed from outside, or out of memory?"),
+        fault::DIED => setup(
+            "died",
+            format!("the program's process ended before it ran it ({})", wait_status(record.status)),
+        )
+        .remedy("was it killed from outside, or out of memory?"),
         number => kernel_error(step, number),
     };
     let path = step.and_then(path_of);
@@ -124,13 +138,18 @@ fn path_of(step: &Step) -> Option<&std::path::Path> {
 fn exec_failed(record: &Record, step: &str) -> Problem {
     let (reason, remedy) = match record.errno {
         // The file itself was verified: what is missing is its interpreter or dynamic linker.
-        libc::ENOENT => (Reason::NotExecutable, "its interpreter or dynamic linker is not inside: show it with --ro"),
+        libc::ENOENT => {
+            (Reason::NotExecutable, "its interpreter or dynamic linker is not inside: show it with --ro")
+        }
         libc::EACCES => (Reason::NotExecutable, "it is not executable, or is on a noexec mount"),
         libc::ENOEXEC => (Reason::NotExecutable, "it is no program of this machine and has no #! line"),
         libc::E2BIG => (Reason::Setup, "the arguments and variables are too long for the kernel (execve(2))"),
         _ => (Reason::NotExecutable, "the kernel would not execute it"),
     };
-    Problem::new(reason, "exec", format!("cannot {step}")).errno(errno::name(record.errno)).step(step).remedy(remedy)
+    Problem::new(reason, "exec", format!("cannot {step}"))
+        .errno(errno::name(record.errno))
+        .step(step)
+        .remedy(remedy)
 }
 
 fn changed(step: Option<&Step>) -> Problem {
@@ -184,14 +203,19 @@ fn kernel_error(step: Option<&Step>, number: i32) -> Problem {
             "the /proc here is partly covered (a container?), so the kernel gives no new one: run it outside, or \
              give the container an uncovered /proc"
         }
-        (Some(Step::Loopback), libc::EPERM) | (Some(Step::Private | Step::Root { .. }), libc::EPERM | libc::EACCES) => {
+        (Some(Step::Loopback), libc::EPERM)
+        | (Some(Step::Private | Step::Root { .. }), libc::EPERM | libc::EACCES) => {
             "user namespaces give no capabilities here (AppArmor?): see kernel.apparmor_restrict_unprivileged_userns"
         }
-        (_, libc::ENOSYS) => "this kernel, or a filter around this process, lacks the call: use Linux 6.1 or later",
+        (_, libc::ENOSYS) => {
+            "this kernel, or a filter around this process, lacks the call: use Linux 6.1 or later"
+        }
         (_, libc::ENOSPC) => "a limit on mounts or namespaces is reached: see fs.mount-max and user.max_*",
         (_, libc::ENOMEM) => "there is not enough memory",
         (_, libc::EMFILE | libc::ENFILE) => "too many open files: raise `ulimit -n`",
-        (Some(Step::Bind { .. }), libc::ELOOP) => "a symlink has appeared in its path: run it again when nothing moves files there",
+        (Some(Step::Bind { .. }), libc::ELOOP) => {
+            "a symlink has appeared in its path: run it again when nothing moves files there"
+        }
         (Some(Step::Bind { .. }), libc::ENOENT) => "it has just gone, or the place inside has: run it again",
         (Some(Step::Bind { .. } | Step::Directory { .. }), libc::EACCES) => {
             "the program's user may not reach it: check the permissions of the folders above it"

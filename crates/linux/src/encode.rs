@@ -24,13 +24,18 @@ const MOST_STEPS: usize = 1 << 15;
 /// Writes the image.
 pub(crate) fn encode(plan: &Plan, files: &Files) -> Result<Vec<u8>, Problem> {
     if plan.steps.len() > MOST_STEPS {
-        let why = format!("the policy needs {} steps; at most {MOST_STEPS} can be carried out", plan.steps.len());
+        let why =
+            format!("the policy needs {} steps; at most {MOST_STEPS} can be carried out", plan.steps.len());
         return Err(Problem::request("too-many", why).remedy("show folders instead of single files"));
     }
     let steps_size = plan.steps.len() * size_of::<wire::Step>();
     let mut image = Image { bytes: vec![0; size_of::<Header>() + steps_size] };
-    let steps: Vec<wire::Step> =
-        plan.steps.iter().enumerate().map(|(index, step)| image.step(step, files.trees.get(&index))).collect();
+    let steps: Vec<wire::Step> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| image.step(step, files.trees.get(&index)))
+        .collect();
     let program = plan.steps.iter().find_map(|step| match step {
         Step::Exec { path } => Some(path.as_path()),
         _ => None,
@@ -59,7 +64,8 @@ pub(crate) fn encode(plan: &Plan, files: &Files) -> Result<Vec<u8>, Problem> {
         deadline_ns: plan.deadline_ns,
         grace_ns: plan.grace_ns,
     };
-    let head: Vec<u8> = header.bytes().iter().chain(steps.iter().flat_map(wire::Message::bytes)).copied().collect();
+    let head: Vec<u8> =
+        header.bytes().iter().chain(steps.iter().flat_map(wire::Message::bytes)).copied().collect();
     image.bytes[..head.len()].copy_from_slice(&head);
     Ok(image.bytes)
 }
@@ -96,23 +102,23 @@ impl Image {
         array
     }
 
+    /// The step's number, with what it carries.
     fn step(&mut self, step: &Step, tree: Option<&i32>) -> wire::Step {
-        let plain = |op: Op| wire::Step { op: op as u32, ..wire::Step::default() };
+        let base = wire::Step { op: op(step) as u32, ..wire::Step::default() };
         match step {
-            Step::AwaitMaps => plain(Op::AwaitMaps),
-            Step::DropGroups => plain(Op::DropGroups),
-            Step::TakeIds { .. } => plain(Op::TakeIds),
-            Step::Conceal => plain(Op::Conceal),
-            Step::Private => plain(Op::Private),
             Step::Root { bytes, inodes } => {
-                wire::Step { path: self.text(b"/"), a: *bytes, b: *inodes, flags: wire::mount::NO_DEVICES, ..plain(Op::Root) }
+                let flags = wire::mount::NO_DEVICES;
+                wire::Step { path: self.text(b"/"), a: *bytes, b: *inodes, flags, ..base }
             }
-            Step::Folder { path, mode } => {
-                wire::Step { path: self.path(path), a: u64::from(*mode), ..plain(Op::Folder) }
+            Step::Folder { path, mode } => wire::Step { path: self.path(path), a: u64::from(*mode), ..base },
+            Step::File { path, mode, content } => {
+                let text = self.offset();
+                self.bytes.extend(content);
+                let length = content.len() as u64;
+                wire::Step { path: self.path(path), text, a: u64::from(*mode), b: length, ..base }
             }
-            Step::File { path, mode, content } => self.file(path, *mode, content),
             Step::Symlink { path, target } => {
-                wire::Step { path: self.path(path), text: self.path(target), ..plain(Op::Symlink) }
+                wire::Step { path: self.path(path), text: self.path(target), ..base }
             }
             Step::Bind { source, path, flags, .. } => wire::Step {
                 path: self.path(path),
@@ -122,68 +128,81 @@ impl Image {
                 c: u64::from(source.kind),
                 d: tree.map_or(0, |fd| u64::from(fd.unsigned_abs()) + 1),
                 flags: bits(*flags),
-                ..plain(Op::Bind)
+                ..base
             },
             Step::Again { from, path, flags } => {
-                wire::Step { path: self.path(path), text: self.path(from), flags: bits(*flags), ..plain(Op::Again) }
+                wire::Step { path: self.path(path), text: self.path(from), flags: bits(*flags), ..base }
             }
             Step::Tmpfs { path, options, flags } => {
                 let options = u64::from(self.text(options.as_bytes()));
-                wire::Step { path: self.path(path), a: options, flags: bits(*flags), ..plain(Op::Tmpfs) }
+                wire::Step { path: self.path(path), a: options, flags: bits(*flags), ..base }
             }
             Step::Proc { path } => {
                 let flags = wire::mount::NO_DEVICES | wire::mount::NO_EXEC;
-                wire::Step { path: self.path(path), flags, ..plain(Op::Proc) }
+                wire::Step { path: self.path(path), flags, ..base }
             }
             Step::Devpts { path, options } => {
                 let options = u64::from(self.text(options.as_bytes()));
-                wire::Step { path: self.path(path), a: options, flags: wire::mount::NO_EXEC, ..plain(Op::Devpts) }
+                wire::Step { path: self.path(path), a: options, flags: wire::mount::NO_EXEC, ..base }
             }
             Step::Remove { path, folder } => {
-                wire::Step { path: self.path(path), a: u64::from(*folder), ..plain(Op::Remove) }
+                wire::Step { path: self.path(path), a: u64::from(*folder), ..base }
             }
-            Step::Seal { path } => wire::Step { path: self.path(path), ..plain(Op::Seal) },
-            Step::LeaveHost => plain(Op::LeaveHost),
-            Step::Loopback => plain(Op::Loopback),
-            Step::Hostname { name } => wire::Step { text: self.text(name.as_bytes()), ..plain(Op::Hostname) },
-            Step::NoUserNamespaces => plain(Op::NoUserNamespaces),
-            Step::Keyring => plain(Op::Keyring),
-            Step::Capabilities { .. } => plain(Op::Capabilities),
-            Step::NoNewPrivileges => plain(Op::NoNewPrivileges),
-            Step::VerifyMounts => plain(Op::VerifyMounts),
+            Step::Seal { path } | Step::Directory { path } => wire::Step { path: self.path(path), ..base },
+            Step::Hostname { name } => wire::Step { text: self.text(name.as_bytes()), ..base },
             Step::VerifyNamespace { name, host } => {
-                let text = self.text(format!("/proc/self/ns/{name}").as_bytes());
-                wire::Step { text, a: *host, ..plain(Op::VerifyNamespace) }
+                wire::Step { text: self.text(format!("/proc/self/ns/{name}").as_bytes()), a: *host, ..base }
             }
-            Step::CloseFiles => plain(Op::CloseFiles),
-            Step::Fork => plain(Op::Fork),
-            Step::Session => plain(Op::Session),
-            Step::Streams => plain(Op::Streams),
             Step::Limit { resource, soft, hard, .. } => {
-                wire::Step { a: u64::from(*resource), b: *soft, c: *hard, ..plain(Op::Limit) }
+                wire::Step { a: u64::from(*resource), b: *soft, c: *hard, ..base }
             }
-            Step::Directory { path } => wire::Step { path: self.path(path), ..plain(Op::Directory) },
-            Step::SealFiles => plain(Op::SealFiles),
-            Step::Signals => plain(Op::Signals),
-            Step::VerifyProcess => plain(Op::VerifyProcess),
             Step::VerifyProgram { file, .. } => {
-                wire::Step { a: device_words(file.device), b: file.inode, ..plain(Op::VerifyProgram) }
+                wire::Step { a: device_words(file.device), b: file.inode, ..base }
             }
-            Step::Exec { .. } => plain(Op::Exec),
+            _ => base,
         }
     }
+}
 
-    fn file(&mut self, path: &Path, mode: u32, content: &[u8]) -> wire::Step {
-        let text = self.offset();
-        self.bytes.extend(content);
-        wire::Step {
-            op: Op::File as u32,
-            path: self.path(path),
-            text,
-            a: u64::from(mode),
-            b: content.len() as u64,
-            ..wire::Step::default()
-        }
+/// The number of a step.
+const fn op(step: &Step) -> Op {
+    match step {
+        Step::AwaitMaps => Op::AwaitMaps,
+        Step::DropGroups => Op::DropGroups,
+        Step::TakeIds { .. } => Op::TakeIds,
+        Step::Conceal => Op::Conceal,
+        Step::Private => Op::Private,
+        Step::Root { .. } => Op::Root,
+        Step::Folder { .. } => Op::Folder,
+        Step::File { .. } => Op::File,
+        Step::Symlink { .. } => Op::Symlink,
+        Step::Bind { .. } => Op::Bind,
+        Step::Again { .. } => Op::Again,
+        Step::Tmpfs { .. } => Op::Tmpfs,
+        Step::Proc { .. } => Op::Proc,
+        Step::Devpts { .. } => Op::Devpts,
+        Step::Remove { .. } => Op::Remove,
+        Step::Seal { .. } => Op::Seal,
+        Step::LeaveHost => Op::LeaveHost,
+        Step::Loopback => Op::Loopback,
+        Step::Hostname { .. } => Op::Hostname,
+        Step::NoUserNamespaces => Op::NoUserNamespaces,
+        Step::Keyring => Op::Keyring,
+        Step::Capabilities { .. } => Op::Capabilities,
+        Step::NoNewPrivileges => Op::NoNewPrivileges,
+        Step::VerifyMounts => Op::VerifyMounts,
+        Step::VerifyNamespace { .. } => Op::VerifyNamespace,
+        Step::CloseFiles => Op::CloseFiles,
+        Step::Fork => Op::Fork,
+        Step::Session => Op::Session,
+        Step::Streams => Op::Streams,
+        Step::Limit { .. } => Op::Limit,
+        Step::Directory { .. } => Op::Directory,
+        Step::SealFiles => Op::SealFiles,
+        Step::Signals => Op::Signals,
+        Step::VerifyProcess => Op::VerifyProcess,
+        Step::VerifyProgram { .. } => Op::VerifyProgram,
+        Step::Exec { .. } => Op::Exec,
     }
 }
 

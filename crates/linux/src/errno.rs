@@ -5,7 +5,8 @@ use std::io;
 use ringfence_policy::{Problem, Reason};
 
 /// The name of an error number (errno(3)).
-pub(crate) fn name(number: i32) -> String {
+#[must_use]
+pub fn name(number: i32) -> String {
     let known = match number {
         libc::EPERM => "EPERM",
         libc::ENOENT => "ENOENT",

@@ -15,9 +15,28 @@ pub(crate) const NAMESPACES: [&str; 7] = ["user", "mnt", "pid", "net", "ipc", "u
 /// Files and folders of /proc that say something about the host, or act on it. Those that this kernel has are
 /// covered (the list is the container engines' with what was found since).
 const PROC_COVERED: [&str; 22] = [
-    "acpi", "asound", "bus", "fs", "interrupts", "irq", "kallsyms", "kcore", "key-users", "keys", "kmsg",
-    "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "modules", "sched_debug", "scsi", "slabinfo",
-    "sysrq-trigger", "timer_list", "vmallocinfo",
+    "acpi",
+    "asound",
+    "bus",
+    "fs",
+    "interrupts",
+    "irq",
+    "kallsyms",
+    "kcore",
+    "key-users",
+    "keys",
+    "kmsg",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "latency_stats",
+    "modules",
+    "sched_debug",
+    "scsi",
+    "slabinfo",
+    "sysrq-trigger",
+    "timer_list",
+    "vmallocinfo",
 ];
 
 /// Facts about this host and this caller.

@@ -95,19 +95,22 @@ impl Identity {
         }
         let (host_uid, host_gid) = match &policy.process.user {
             HostUser::Auto => {
-                let id = auto_id(host, random).ok_or_else(|| {
-                    refuse_root("this user namespace has no id to spare for the program")
-                })?;
+                let id = auto_id(host, random)
+                    .ok_or_else(|| refuse_root("this user namespace has no id to spare for the program"))?;
                 (id, id)
             }
             HostUser::Uid(id) => (*id, accounts::group_of(*id).unwrap_or(*id)),
-            HostUser::Name(name) => accounts::by_name(name)
-                .map(|account| (account.uid, account.gid))
-                .ok_or_else(|| Problem::request("user", format!("no user is called `{name}` on this host")))?,
+            HostUser::Name(name) => {
+                accounts::by_name(name).map(|account| (account.uid, account.gid)).ok_or_else(|| {
+                    Problem::request("user", format!("no user is called `{name}` on this host"))
+                })?
+            }
         };
         if host_uid == 0 {
             let why = "--user=0 is host root".to_owned();
-            return Err(Problem::request("user", why).remedy("--allow-degraded=host-root runs it as host root"));
+            return Err(
+                Problem::request("user", why).remedy("--allow-degraded=host-root runs it as host root")
+            );
         }
         let count = if policy.process.id_map == IdMap::Range { BLOCK } else { 1 };
         let map = |inside: u32, outside: u32| {
@@ -132,15 +135,17 @@ impl Identity {
     /// The caller's own id where it was, and the subordinate ids of subuid(5) and subgid(5) around it.
     fn with_subordinate_ids(self, host: &Host) -> Result<Self, Problem> {
         if host.id_helpers.is_none() {
-            let why = "newuidmap and newgidmap are not installed, so a range of ids cannot be mapped".to_owned();
-            return Err(Problem::request("id-map", why).remedy("install them (package uidmap), or use --id-map=single"));
+            let why =
+                "newuidmap and newgidmap are not installed, so a range of ids cannot be mapped".to_owned();
+            return Err(Problem::request("id-map", why)
+                .remedy("install them (package uidmap), or use --id-map=single"));
         }
         let name = accounts::by_id(host.uid).map(|account| account.name);
         let range = |file: &str| {
             accounts::subordinate_range(file, name.as_deref(), host.uid).ok_or_else(|| {
-                Problem::request("id-map", format!("{file} gives user {} no ids", host.uid))
-                    .at(file)
-                    .remedy("give it some with `usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST USER`")
+                Problem::request("id-map", format!("{file} gives user {} no ids", host.uid)).at(file).remedy(
+                    "give it some with `usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST USER`",
+                )
             })
         };
         let (first_user, users) = range("/etc/subuid")?;
@@ -173,9 +178,7 @@ fn around(inside: u32, outside: u32, first: u32, count: u32) -> Vec<Extent> {
 /// An id of nobody: random, so that two sandboxes of root are two users to the kernel.
 fn auto_id(host: &Host, random: u32) -> Option<u32> {
     let wanted = AUTO_FIRST + (random % AUTO_BLOCKS) * BLOCK;
-    let exists = |id: u32| {
-        host.id_map.iter().any(|(inside, _, count)| id >= *inside && id - inside < *count)
-    };
+    let exists = |id: u32| host.id_map.iter().any(|(inside, _, count)| id >= *inside && id - inside < *count);
     if exists(wanted) && exists(wanted + BLOCK - 1) {
         return Some(wanted);
     }
@@ -226,7 +229,9 @@ mod tests {
         for random in [0, 7, u32::MAX] {
             let identity = Identity::decide(&policy, &host(0, !0, &ALL_IDS), random).unwrap();
             let [extent] = identity.users.as_slice() else { panic!("{identity:?}") };
-            assert!(extent.inside == 0 && extent.outside >= AUTO_FIRST && i32::try_from(extent.outside).is_ok());
+            assert!(
+                extent.inside == 0 && extent.outside >= AUTO_FIRST && i32::try_from(extent.outside).is_ok()
+            );
             assert!(identity.drops_groups && identity.mapped_mounts.is_some());
         }
     }

@@ -1,6 +1,7 @@
 //! Id maps: those of a sandbox's user namespace, and mounts whose files belong to its unprivileged id.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
@@ -71,18 +72,20 @@ fn run_helpers(plan: &Plan, process: i32) -> Result<(), Problem> {
 
 /// The trees that PID 1 cannot clone itself: under an unprivileged id it cannot walk a closed home. Each one's
 /// files belong, inside, to the program's id; on the host they stay whose they are.
-pub(crate) fn clone_trees(plan: &Plan, supervisor: BorrowedFd<'_>) -> Result<HashMap<usize, OwnedFd>, Problem> {
+pub(crate) fn clone_trees(
+    plan: &Plan,
+    supervisor: BorrowedFd<'_>,
+) -> Result<HashMap<usize, OwnedFd>, Problem> {
     let mut trees = HashMap::new();
     let Some(to) = plan.identity.mapped_mounts else { return Ok(trees) };
     let mut namespaces: HashMap<(u32, u32), OwnedFd> = HashMap::new();
     for (index, step) in plan.steps.iter().enumerate() {
         let Step::Bind { source, flags, mapped: true, .. } = step else { continue };
-        if !namespaces.contains_key(&source.owner) {
-            namespaces.insert(source.owner, mapping_namespace(source.owner, to, supervisor)?);
-        }
-        if let Some(namespace) = namespaces.get(&source.owner) {
-            trees.insert(index, mapped_tree(source, *flags, namespace)?);
-        }
+        let namespace = match namespaces.entry(source.owner) {
+            Entry::Occupied(made) => made.into_mut(),
+            Entry::Vacant(place) => place.insert(mapping_namespace(source.owner, to, supervisor)?),
+        };
+        trees.insert(index, mapped_tree(source, *flags, namespace)?);
     }
     Ok(trees)
 }
@@ -100,7 +103,8 @@ fn mapped_tree(source: &Source, flags: MountFlags, namespace: &OwnedFd) -> Resul
     let resolve = abi::RESOLVE_NO_SYMLINKS | abi::RESOLVE_NO_MAGICLINKS;
     let file = sys::openat2(Fd(abi::AT_FDCWD), &path, abi::O_PATH | abi::O_CLOEXEC, resolve);
     let file = owned(file.map_err(|e| failed("cannot be opened", e))?);
-    let seen = rustix::fs::fstat(&file).map_err(|e| errno::problem("source", format!("`{shown}` cannot be read"), e))?;
+    let seen = rustix::fs::fstat(&file)
+        .map_err(|e| errno::problem("source", format!("`{shown}` cannot be read"), e))?;
     if (seen.st_dev, seen.st_ino, seen.st_mode & libc::S_IFMT) != (source.device, source.inode, source.kind) {
         return Err(Problem::request("changed", format!("`{shown}` is another file than a moment ago"))
             .at(&source.path)
@@ -115,11 +119,15 @@ fn mapped_tree(source: &Source, flags: MountFlags, namespace: &OwnedFd) -> Resul
         userns_fd: u64::from(namespace.as_raw_fd().unsigned_abs()),
         ..MountAttr::default()
     };
-    sys::mount_setattr(Fd(tree.as_raw_fd()), c"", abi::AT_EMPTY_PATH | recursive, &attributes).map_err(|e| {
-        let why = format!("the file system of `{shown}` cannot map ids ({})", errno::name(e.0));
-        let remedy = format!("run it as an ordinary user, or with --user={} that owns it", source.owner.0);
-        Problem::from(Refusal { guarantee: Guarantee::HostRoot, why, remedy: Some(remedy) }).at(&source.path)
-    })?;
+    sys::mount_setattr(Fd(tree.as_raw_fd()), c"", abi::AT_EMPTY_PATH | recursive, &attributes).map_err(
+        |e| {
+            let why = format!("the file system of `{shown}` cannot map ids ({})", errno::name(e.0));
+            let remedy =
+                format!("run it as an ordinary user, or with --user={} that owns it", source.owner.0);
+            Problem::from(Refusal { guarantee: Guarantee::HostRoot, why, remedy: Some(remedy) })
+                .at(&source.path)
+        },
+    )?;
     Ok(tree)
 }
 
@@ -130,8 +138,13 @@ fn owned(fd: Fd) -> OwnedFd {
 
 /// A user namespace that says "who owns the files is the program": it exists only to be named in
 /// mount_setattr(2). The process that holds it open ends before this returns.
-fn mapping_namespace(from: (u32, u32), to: (u32, u32), supervisor: BorrowedFd<'_>) -> Result<OwnedFd, Problem> {
-    let failed = |e: std::io::Error| errno::problem("id-map", "a user namespace for mapped mounts cannot be made", e);
+fn mapping_namespace(
+    from: (u32, u32),
+    to: (u32, u32),
+    supervisor: BorrowedFd<'_>,
+) -> Result<OwnedFd, Problem> {
+    let failed =
+        |e: std::io::Error| errno::problem("id-map", "a user namespace for mapped mounts cannot be made", e);
     let holder = Holder::start(supervisor).map_err(failed)?;
     let line = |from, to| lines(&[Extent { inside: from, outside: to, count: 1 }]);
     let process = holder.process;

@@ -32,8 +32,10 @@ pub(crate) fn executable() -> Result<BorrowedFd<'static>, Problem> {
     // A caller that closes every file (a daemon) leaves a number behind that may be anything by now.
     match fcntl_get_seals(file) {
         Ok(seals) if seals.contains(SEALS) => Ok(file),
-        _ => Err(Problem::request("init", "this process has closed PID 1's executable, a memory file".into())
-            .remedy("do not close file descriptors that are not yours")),
+        _ => {
+            Err(Problem::request("init", "this process has closed PID 1's executable, a memory file".into())
+                .remedy("do not close file descriptors that are not yours"))
+        }
     }
 }
 

@@ -34,7 +34,8 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
         move |e: io::Error| errno::problem("launch", what, e)
     };
     let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).map_err(io::Error::from);
-    let supervisor = pidfd.and_then(above_streams).map_err(failed("this process cannot be watched by a pidfd"))?;
+    let supervisor =
+        pidfd.and_then(above_streams).map_err(failed("this process cannot be watched by a pidfd"))?;
     let ends = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
     let (ours, theirs) = ends.map_err(|e| errno::problem("launch", "no socket to PID 1", e))?;
     let ours = above_streams(ours).map_err(failed("no socket to PID 1"))?;
@@ -109,6 +110,8 @@ struct Child<'a> {
     executable: i32,
     /// Files to write first, with their content.
     maps: &'a [(CString, Vec<u8>)],
+    /// What the set-up needs and what the program keeps, one bit each.
+    capabilities: u64,
     arguments: [usize; 3],
     environment: [usize; 1],
     /// Where it failed, for the parent to read.
@@ -134,6 +137,7 @@ fn start(plan: &Plan, keep: &[i32], plan_file: BorrowedFd<'_>) -> Result<Process
         keep,
         executable: executable.as_raw_fd(),
         maps: &maps,
+        capabilities: abi::capability::SETUP.iter().fold(plan.capabilities, |set, number| set | 1 << number),
         arguments: [name.as_ptr() as usize, number.as_ptr() as usize, 0],
         environment: [0],
         failed: None,
@@ -215,7 +219,7 @@ fn prepare(child: &Child<'_>) -> Result<(), (ChildStep, Errno)> {
     for (path, content) in child.maps {
         write_file(path, content).map_err(|e| (ChildStep::WriteMaps, e))?;
     }
-    raise_ambient().map_err(|e| (ChildStep::Capabilities, e))
+    raise_ambient(child.capabilities).map_err(|e| (ChildStep::Capabilities, e))
 }
 
 fn write_file(path: &std::ffi::CStr, content: &[u8]) -> Result<(), Errno> {
@@ -226,12 +230,11 @@ fn write_file(path: &std::ffi::CStr, content: &[u8]) -> Result<(), Errno> {
 }
 
 /// An id that is not 0 inside loses every capability at exec, unless it is ambient (capabilities(7)).
-fn raise_ambient() -> Result<(), Errno> {
-    let wanted = abi::capability::SETUP.iter().fold(0_u64, |set, number| set | 1 << number);
+fn raise_ambient(wanted: u64) -> Result<(), Errno> {
     let sets = sys::capget()?;
     sys::capset(sys::CapabilitySets { inheritable: sets.inheritable | wanted, ..sets })?;
-    for number in abi::capability::SETUP {
-        sys::prctl(abi::PR_CAP_AMBIENT, abi::PR_CAP_AMBIENT_RAISE as usize, number as usize)?;
+    for number in (0..64).filter(|number| wanted >> number & 1 == 1) {
+        sys::prctl(abi::PR_CAP_AMBIENT, abi::PR_CAP_AMBIENT_RAISE as usize, number)?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use ringfence_policy::Access;
 
-use crate::resolve::Source;
+use crate::resolve::{Source, source};
 
 /// Whose word a node is: the higher one stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,6 +167,24 @@ impl Layout {
             .unwrap_or((Path::new("/"), &Node::Root))
     }
 
+    /// Where a path leads when links of the sandbox's own stand above it: `/bin/tool` is `/usr/bin/tool` where
+    /// `/bin` is a link to `usr/bin`. Something is mounted where it will be found.
+    #[must_use]
+    pub(crate) fn behind_links(&self, path: &Path) -> PathBuf {
+        let mut path = path.to_owned();
+        for _ in 0..MOST_LINKS {
+            let link = path.ancestors().skip(1).find_map(|above| match self.at(above) {
+                Some(Node::Link { target }) => Some((above.to_owned(), target.clone())),
+                _ => None,
+            });
+            let Some((link, target)) = link else { break };
+            let rest = path.strip_prefix(&link).unwrap_or(Path::new("")).to_owned();
+            let folder = link.parent().unwrap_or(Path::new("/"));
+            path = source::lexical(&folder.join(target).join(rest));
+        }
+        path
+    }
+
     /// The host's path behind a path inside, by its nearest bind; links are not followed.
     #[must_use]
     pub fn host_path(&self, path: &Path) -> Option<PathBuf> {
@@ -307,6 +325,17 @@ mod tests {
         assert!(layout.look_up(Path::new("/bin/loop")).is_none());
         assert!(layout.look_up(Path::new("/bin/none")).is_none());
         assert!(layout.look_up(Path::new("/etc")).is_none());
+    }
+
+    #[test]
+    fn a_mount_point_is_found_behind_links() {
+        let mut layout = Layout::default();
+        layout.put("/bin", Rank::Base, Node::Link { target: "usr/bin".into() });
+        layout.put("/usr/bin", Rank::Base, Node::Link { target: "/opt/../programs".into() });
+        layout.put("/loop", Rank::Base, Node::Link { target: "/loop".into() });
+        assert_eq!(layout.behind_links(Path::new("/bin/a/b")), Path::new("/programs/a/b"));
+        assert_eq!(layout.behind_links(Path::new("/etc/a")), Path::new("/etc/a"));
+        assert_eq!(layout.behind_links(Path::new("/loop/a")), Path::new("/loop/a"));
     }
 
     #[test]

@@ -22,11 +22,12 @@ mod signals;
 mod stack;
 mod supervise;
 
+pub use errno::name as errno_name;
 pub use host::Host;
 pub use launch::{Streams, launch};
 pub use layout::{Layout, Node};
 pub use plan::{Plan, Step, plan};
 pub use pump::{Pump, Sink, duplicate, pipe};
-pub use resolve::{Request, Resolved, SameFile, is_terminal, resolve};
+pub use resolve::{Request, Resolved, SameFile, Source, is_terminal, resolve};
 pub use signals::Signals;
 pub use supervise::{Ending, Running};

@@ -166,7 +166,12 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         steps.push(Step::VerifyNamespace { name, host: host.namespaces.get(name).copied().unwrap_or(0) });
     }
     let capabilities = policy.capabilities.iter().fold(0, |set, capability| set | 1 << capability.number());
-    steps.extend([Step::CloseFiles, Step::Capabilities { keep: capabilities }, Step::NoNewPrivileges, Step::Fork]);
+    steps.extend([
+        Step::CloseFiles,
+        Step::Capabilities { keep: capabilities },
+        Step::NoNewPrivileges,
+        Step::Fork,
+    ]);
     become_the_program(&mut steps, policy, resolved, host)?;
     let ns = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     Ok(Plan {
@@ -288,7 +293,8 @@ impl Builder<'_> {
                 Step::Bind { source: source.clone(), path, flags, mapped: false }
             }
             Node::Memory { size, mode, sealed } => {
-                let options = format!("size={size},nr_inodes={},mode={mode:o}", (size / 4096).clamp(64, 1 << 20));
+                let options =
+                    format!("size={size},nr_inodes={},mode={mode:o}", (size / 4096).clamp(64, 1 << 20));
                 let no_exec = *sealed || path == Path::new("/dev/shm");
                 Step::Tmpfs { path, options, flags: MountFlags { no_exec, ..plain } }
             }
@@ -387,19 +393,29 @@ impl fmt::Display for Step {
             Self::Private => f.write_str("cut off from the host's mount events"),
             Self::Root { bytes, .. } => write!(f, "enter a new root in memory, {} KiB", bytes / 1024),
             Self::Folder { path, mode } => write!(f, "make folder {} ({mode:o})", path.display()),
-            Self::File { path, content, .. } => write!(f, "make file {} ({} bytes)", path.display(), content.len()),
-            Self::Symlink { path, target } => write!(f, "make link {} -> {}", path.display(), target.display()),
+            Self::File { path, content, .. } => {
+                write!(f, "make file {} ({} bytes)", path.display(), content.len())
+            }
+            Self::Symlink { path, target } => {
+                write!(f, "make link {} -> {}", path.display(), target.display())
+            }
             Self::Bind { source, path, flags, mapped } => {
                 let mapped = if *mapped { ", ids mapped" } else { "" };
                 write!(f, "show {} at {} ({flags}{mapped})", source.path.display(), path.display())
             }
-            Self::Again { from, path, flags } if from == path => write!(f, "pin {} ({flags})", path.display()),
+            Self::Again { from, path, flags } if from == path => {
+                write!(f, "pin {} ({flags})", path.display())
+            }
             Self::Again { path, .. } => write!(f, "cover {}", path.display()),
             Self::Tmpfs { path, options, flags } => {
                 write!(f, "mount memory at {} ({options}; {flags})", path.display())
             }
-            Self::Proc { path } => write!(f, "mount a proc of its own at {} (nosuid, nodev, noexec)", path.display()),
-            Self::Devpts { path, options } => write!(f, "mount terminals of its own at {} ({options})", path.display()),
+            Self::Proc { path } => {
+                write!(f, "mount a proc of its own at {} (nosuid, nodev, noexec)", path.display())
+            }
+            Self::Devpts { path, options } => {
+                write!(f, "mount terminals of its own at {} ({options})", path.display())
+            }
             Self::Remove { path, .. } => write!(f, "take away {}", path.display()),
             Self::Seal { path } => write!(f, "make {} read-only", path.display()),
             Self::LeaveHost => f.write_str("let the host's root go"),
@@ -407,11 +423,17 @@ impl fmt::Display for Step {
             Self::Hostname { name } => write!(f, "set the host name to {name}"),
             Self::NoUserNamespaces => f.write_str("allow no further user namespace"),
             Self::Keyring => f.write_str("join a fresh session keyring"),
-            Self::Capabilities { keep: 0 } => f.write_str("drop every capability from all five sets, lock the secure bits"),
-            Self::Capabilities { keep } => write!(f, "keep capabilities {keep:#x}, drop the rest, lock the secure bits"),
+            Self::Capabilities { keep: 0 } => {
+                f.write_str("drop every capability from all five sets, lock the secure bits")
+            }
+            Self::Capabilities { keep } => {
+                write!(f, "keep capabilities {keep:#x}, drop the rest, lock the secure bits")
+            }
             Self::NoNewPrivileges => f.write_str("set no_new_privs"),
             Self::VerifyMounts => f.write_str("verify every mount"),
-            Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is not the host's"),
+            Self::VerifyNamespace { name, .. } => {
+                write!(f, "verify that the {name} namespace is not the host's")
+            }
             Self::CloseFiles => f.write_str("close inherited files"),
             Self::Fork => f.write_str("start the program's process; what follows is its own"),
             Self::Session => f.write_str("lead a session of its own"),
@@ -421,7 +443,9 @@ impl fmt::Display for Step {
             Self::SealFiles => f.write_str("verify that no other file stays open"),
             Self::Signals => f.write_str("unblock and reset every signal"),
             Self::VerifyProcess => f.write_str("verify capabilities, ids, groups, no_new_privs, signals"),
-            Self::VerifyProgram { path, .. } => write!(f, "verify that {} is the file that was found", path.display()),
+            Self::VerifyProgram { path, .. } => {
+                write!(f, "verify that {} is the file that was found", path.display())
+            }
             Self::Exec { path } => write!(f, "execute {}", path.display()),
         }
     }

@@ -86,7 +86,11 @@ impl Pump {
 
     /// Does what is possible now.
     pub(crate) fn turn(&mut self) {
-        if self.held.is_empty() { self.fill() } else { self.drain() }
+        if self.held.is_empty() {
+            self.fill()
+        } else {
+            self.drain()
+        }
         if self.source.is_none() && self.held.is_empty() && matches!(self.sink, Some(Sink::File(_))) {
             // The end of the input is the end of the program's input.
             self.sink = None;

@@ -16,7 +16,11 @@ pub(crate) fn rows(
 ) -> Vec<GuaranteeRow> {
     let mut rows = vec![
         files(resolved, host, identity),
-        row(Guarantee::Devices, &["mount namespace", "nodev on every mount"], "only the granted device nodes work"),
+        row(
+            Guarantee::Devices,
+            &["mount namespace", "nodev on every mount"],
+            "only the granted device nodes work",
+        ),
         row(
             Guarantee::Processes,
             &["PID namespace", "a proc of its own", "undumpable PID 1"],
@@ -34,7 +38,11 @@ pub(crate) fn rows(
         "this version has no syscall filter",
     ));
     if let Some(timeout) = policy.limits.timeout {
-        let detail = format!("ends after {} ms, killed {} ms later", timeout.as_millis(), policy.limits.grace().as_millis());
+        let detail = format!(
+            "ends after {} ms, killed {} ms later",
+            timeout.as_millis(),
+            policy.limits.grace().as_millis()
+        );
         rows.push(row(Guarantee::Time, &["deadline in PID 1", "PID namespace"], &detail));
     }
     if policy.limits.file_size.is_some() {
@@ -43,7 +51,11 @@ pub(crate) fn rows(
     rows.extend([
         row(Guarantee::Environment, &["built from a list"], "only the listed variables are passed"),
         row(Guarantee::Fds, &["close_range", "close-on-exec, read back"], "only the three streams are open"),
-        row(Guarantee::Terminal, &["own session", "streams relayed by pipes"], "the caller's terminal is not passed in"),
+        row(
+            Guarantee::Terminal,
+            &["own session", "streams relayed by pipes"],
+            "the caller's terminal is not passed in",
+        ),
         row(
             Guarantee::Cleanup,
             &["PID namespace", "supervisor watched by pidfd"],
@@ -75,7 +87,10 @@ fn files(resolved: &Resolved, host: &Host, identity: &Identity) -> GuaranteeRow 
         paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
     };
     if !resolved.unprotected.is_empty() {
-        gaps.push(format!("protected names that do not exist yet can be made: {}", names(&resolved.unprotected)));
+        gaps.push(format!(
+            "protected names that do not exist yet can be made: {}",
+            names(&resolved.unprotected)
+        ));
     }
     if !resolved.unsearched.is_empty() {
         gaps.push(format!("not searched to the end for sockets: {}", names(&resolved.unsearched)));
@@ -98,7 +113,11 @@ fn ipc(policy: &Policy) -> GuaranteeRow {
         let layers = ["IPC namespace", "network namespace"];
         return row(Guarantee::Ipc, &layers, "no shared memory, queue or abstract socket of the host");
     }
-    partial(Guarantee::Ipc, &["IPC namespace"], "the host's abstract sockets belong to its network, which was asked for")
+    partial(
+        Guarantee::Ipc,
+        &["IPC namespace"],
+        "the host's abstract sockets belong to its network, which was asked for",
+    )
 }
 
 fn privileges(policy: &Policy) -> GuaranteeRow {
@@ -115,10 +134,15 @@ fn host_root(identity: &Identity) -> Option<GuaranteeRow> {
         return None;
     }
     if identity.writer == Writer::Itself {
-        let waived = row(Guarantee::HostRoot, &[], "it runs with the identity of host root, and owns root's files");
+        let waived =
+            row(Guarantee::HostRoot, &[], "it runs with the identity of host root, and owns root's files");
         return Some(GuaranteeRow { status: Status::Waived, ..waived });
     }
     let id = identity.mapped_mounts.map_or(0, |(uid, _)| uid);
     let layers = ["user namespace", "id-mapped mounts"];
-    Some(row(Guarantee::HostRoot, &layers, &format!("it is user {id} on the host, in no supplementary group")))
+    Some(row(
+        Guarantee::HostRoot,
+        &layers,
+        &format!("it is user {id} on the host, in no supplementary group"),
+    ))
 }

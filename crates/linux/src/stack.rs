@@ -20,7 +20,12 @@ impl GuardedStack {
     pub(crate) fn new() -> io::Result<Self> {
         // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing.
         let base = unsafe {
-            mmap_anonymous(std::ptr::null_mut(), GUARD + USABLE, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::STACK)
+            mmap_anonymous(
+                std::ptr::null_mut(),
+                GUARD + USABLE,
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::STACK,
+            )
         }?;
         let stack = Self { base };
         let access = MprotectFlags::READ | MprotectFlags::WRITE;

@@ -168,9 +168,11 @@ impl Running {
             files.push(PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN));
         }
         let first_pump = files.len();
-        let active: Vec<usize> = (0..self.pumps.len()).filter(|i| self.pumps[*i].interest().is_some()).collect();
+        let active: Vec<usize> =
+            (0..self.pumps.len()).filter(|i| self.pumps[*i].interest().is_some()).collect();
         files.extend(active.iter().filter_map(|index| self.pumps[*index].interest()));
-        let timeout = timeout.map(|t| Timespec { tv_sec: t.as_secs().cast_signed(), tv_nsec: i64::from(t.subsec_nanos()) });
+        let timeout = timeout
+            .map(|t| Timespec { tv_sec: t.as_secs().cast_signed(), tv_nsec: i64::from(t.subsec_nanos()) });
         let some = match poll(&mut files, timeout.as_ref()) {
             Ok(count) => count > 0,
             Err(_) => return false,
@@ -236,8 +238,12 @@ impl Running {
             }
             None if self.killed => killed_early(),
             None => {
-                let problem = Problem::new(Reason::Internal, "init-died", "PID 1 of the sandbox ended without a word".into())
-                    .remedy("was it killed from outside, or out of memory?");
+                let problem = Problem::new(
+                    Reason::Internal,
+                    "init-died",
+                    "PID 1 of the sandbox ended without a word".into(),
+                )
+                .remedy("was it killed from outside, or out of memory?");
                 (without_status(Reason::Internal), Some(problem), None)
             }
         };
@@ -251,7 +257,11 @@ impl Running {
         let mut exceeded = Vec::new();
         let allowed = self.plan.deadline_ns / 1000;
         if record.ended & ended::DEADLINE != 0 {
-            exceeded.push(Exceeded { limit: "timeout".to_owned(), allowed, used: usage.wall_us.max(allowed) });
+            exceeded.push(Exceeded {
+                limit: "timeout".to_owned(),
+                allowed,
+                used: usage.wall_us.max(allowed),
+            });
         }
         let reason = if !exceeded.is_empty() {
             Reason::Timeout

@@ -294,7 +294,9 @@ impl Policy {
             let clean = absolute(text).map_err(|why| Problem::request("path", why).at(path))?;
             if clean.parent().is_none() && self.filesystem.workdir.as_ref() != Some(path) {
                 let why = "the root of a sandbox is its own: nothing can be mounted at `/`".to_owned();
-                return Err(Problem::request("path", why).remedy("for another system's files use --rootfs DIR"));
+                return Err(
+                    Problem::request("path", why).remedy("for another system's files use --rootfs DIR")
+                );
             }
         }
         check_hostname(&self.process.hostname)?;
@@ -367,9 +369,13 @@ mod tests {
         odd.process.hostname = "a\nb".into();
         let mut id = policy();
         id.process.uid = Some(u32::MAX);
-        for (bad, part) in
-            [(root, "root of a sandbox"), (relative, "relative"), (long, "64"), (odd, "letters"), (id, "no id")]
-        {
+        for (bad, part) in [
+            (root, "root of a sandbox"),
+            (relative, "relative"),
+            (long, "64"),
+            (odd, "letters"),
+            (id, "no id"),
+        ] {
             let problem = bad.check().unwrap_err();
             assert!(problem.message.contains(part), "{problem}");
         }

@@ -99,8 +99,9 @@ impl Profile {
             Problem::request("profile", format!("no profile is called `{name}`"))
                 .remedy(format!("the built-in ones are {}", names.join(", ")))
         })?;
-        serde_json::from_str(file)
-            .map_err(|e| Problem::request("profile", format!("the built-in profile `{name}` does not load: {e}")))
+        serde_json::from_str(file).map_err(|e| {
+            Problem::request("profile", format!("the built-in profile `{name}` does not load: {e}"))
+        })
     }
 
     /// The policy that the profile says.

@@ -81,10 +81,18 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         "m" | "mb" | "mib" => 20,
         "g" | "gb" | "gib" => 30,
         "t" | "tb" | "tib" => 40,
-        _ => return Err(format!("`{unit}` in `{text}` is not a unit of size; use K, M, G or T (powers of 1024)")),
+        _ => {
+            return Err(format!(
+                "`{unit}` in `{text}` is not a unit of size; use K, M, G or T (powers of 1024)"
+            ));
+        }
     };
     let bytes = scaled(number, 1_u64 << shift).ok_or_else(|| format!("the size `{text}` is too large"))?;
-    if bytes == 0 { Err(format!("the size `{text}` is zero; leave the limit out instead")) } else { Ok(bytes) }
+    if bytes == 0 {
+        Err(format!("the size `{text}` is zero; leave the limit out instead"))
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// Reads a duration: `500ms`, `10s`, `2m`, `1h`, `1d`, seconds when bare.
@@ -131,7 +139,8 @@ fn scaled(number: &str, unit: u64) -> Option<u64> {
     // Twelve digits after the point tell any two byte counts apart; more could overflow.
     let digits = &fraction[..fraction.len().min(12)];
     let parts: u128 = if digits.is_empty() { 0 } else { digits.parse().ok()? };
-    let total = u128::from(whole) * u128::from(unit) + parts * u128::from(unit) / 10_u128.pow(digits.len() as u32);
+    let total =
+        u128::from(whole) * u128::from(unit) + parts * u128::from(unit) / 10_u128.pow(digits.len() as u32);
     u64::try_from(total).ok().filter(|t| i64::try_from(*t).is_ok())
 }
 
@@ -158,14 +167,18 @@ mod tests {
 
     #[test]
     fn sizes_are_powers_of_1024() {
-        for (text, bytes) in [("1", 1), ("64K", 65_536), ("512M", 536_870_912), ("1gb", 1 << 30), ("0.5k", 512)] {
+        for (text, bytes) in
+            [("1", 1), ("64K", 65_536), ("512M", 536_870_912), ("1gb", 1 << 30), ("0.5k", 512)]
+        {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
     }
 
     #[test]
     fn sizes_without_meaning_are_named() {
-        for text in ["", "0", "-1", "5 M", "M", "1.2.3", "9e9", "1X", "99999999999999999999", "9000000T", "0.0"] {
+        for text in
+            ["", "0", "-1", "5 M", "M", "1.2.3", "9e9", "1X", "99999999999999999999", "9000000T", "0.0"]
+        {
             let error = parse_size(text).unwrap_err();
             assert!(error.contains(text), "{error}");
         }

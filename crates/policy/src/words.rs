@@ -27,7 +27,11 @@ impl FromStr for BindSpec {
             [s, d, mode] if mode == "ro" => (s, d, Access::Read),
             [s, d, mode] if mode == "rw" => (s, d, Access::Write),
             [_, _, mode] => return Err(format!("`{mode}` in `{text}` is neither `ro` nor `rw`")),
-            _ => return Err(format!("`{text}` is not SRC:DST, SRC:DST:ro or SRC:DST:rw (a colon in a path is `\\:`)")),
+            _ => {
+                return Err(format!(
+                    "`{text}` is not SRC:DST, SRC:DST:ro or SRC:DST:rw (a colon in a path is `\\:`)"
+                ));
+            }
         };
         let source = plain_path(source)?;
         Ok(Self { source, destination: absolute(destination)?, access })
@@ -84,9 +88,7 @@ impl Variable {
             return Err(format!("the name in `{}` holds a newline", shown.escape_default()));
         }
         let text = |b: &[u8]| -> Result<OsString, String> {
-            String::from_utf8(b.to_vec())
-                .map(OsString::from)
-                .map_err(|_| format!("`{shown}` is not UTF-8"))
+            String::from_utf8(b.to_vec()).map(OsString::from).map_err(|_| format!("`{shown}` is not UTF-8"))
         };
         Ok(Self { name: text(name)?, value: at.map(|at| text(&bytes[at + 1..])).transpose()? })
     }

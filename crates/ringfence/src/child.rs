@@ -51,12 +51,6 @@ impl Child {
         self.wait_with(None)
     }
 
-    /// Lines for a person: what was decided for them.
-    #[must_use]
-    pub fn notes(&self) -> Vec<String> {
-        self.running.plan().notes().to_vec()
-    }
-
     pub(crate) fn wait_with(&mut self, signals: Option<&Signals>) -> Report {
         if let Some(report) = &self.ended {
             return report.clone();
@@ -87,7 +81,8 @@ impl Child {
 
     pub(crate) fn into_output(mut self) -> Output {
         let report = self.wait();
-        let mut collected = self.running.take_pumps().into_iter().filter(Pump::is_from_program).map(Pump::into_memory);
+        let mut collected =
+            self.running.take_pumps().into_iter().filter(Pump::is_from_program).map(Pump::into_memory);
         let stdout = collected.next().unwrap_or_default();
         let stderr = collected.next().unwrap_or_default();
         Output { stdout, stderr, report }
@@ -112,7 +107,8 @@ const SIGTERM: i32 = 15;
 /// Protected names that did not exist could not be held by a mount: they are looked at again.
 fn note_protected(report: &mut Report, running: &Running) {
     let exists = |path: &&std::path::PathBuf| Path::symlink_metadata(path).is_ok();
-    let made: Vec<_> = running.plan().unprotected().iter().filter(exists).map(|path| path.display().to_string()).collect();
+    let made: Vec<_> =
+        running.plan().unprotected().iter().filter(exists).map(|path| path.display().to_string()).collect();
     if made.is_empty() {
         return;
     }

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use ringfence_linux::{Host, Request, launch, plan, resolve};
-use ringfence_policy::{GuaranteeRow, Policy, Problem, Reason, Report};
+use ringfence_policy::{GuaranteeRow, Policy, Problem, Report};
 use serde_json::json;
 
 use crate::child::{Child, Output};
@@ -123,6 +123,7 @@ impl Command {
     /// # Errors
     /// What a run would refuse before it starts.
     pub fn plan(&self) -> Result<Plan, Problem> {
+        let begun_ns = clock::monotonic_ns();
         let mut request = Request::of_this_process(self.words.clone())?;
         if let Some(environment) = &self.environment {
             request.environment.clone_from(environment);
@@ -134,7 +135,7 @@ impl Command {
         }
         let host = Host::read()?;
         let resolved = resolve(&self.policy, &request, &host)?;
-        Ok(Plan(plan(&self.policy, &resolved, &host, random())?))
+        Ok(Plan { steps: plan(&self.policy, &resolved, &host, random())?, begun_ns })
     }
 
     /// Starts it.
@@ -142,9 +143,13 @@ impl Command {
     /// # Errors
     /// Nothing was started; the failure holds the report.
     pub fn spawn(&mut self) -> Result<Child, Failure> {
-        let begun_ns = clock::monotonic_ns();
+        self.spawn_from(Self::plan)
+    }
+
+    /// Starts what was planned.
+    fn spawn_from(&mut self, plan: impl FnOnce(&Self) -> Result<Plan, Problem>) -> Result<Child, Failure> {
         let mut report = self.begin_report();
-        match self.try_spawn(begun_ns) {
+        match plan(self).and_then(|plan| self.launch(plan)) {
             Ok((running, ours)) => Ok(Child::new(running, ours, report)),
             Err(problem) => {
                 report.exit.reason = problem.reason;
@@ -154,15 +159,14 @@ impl Command {
         }
     }
 
-    fn try_spawn(
+    fn launch(
         &mut self,
-        begun_ns: u64,
+        plan: Plan,
     ) -> Result<(ringfence_linux::Running, [Option<std::fs::File>; 3]), Problem> {
-        let plan = self.plan()?;
         let kinds = std::mem::replace(&mut self.streams, [Kind::Inherit, Kind::Inherit, Kind::Inherit]);
         let connected = stdio::connect(kinds)
             .map_err(|e| Problem::request("streams", format!("a stream cannot be connected: {e}")))?;
-        let mut running = launch(plan.0, connected.streams, begun_ns)?;
+        let mut running = launch(plan.steps, connected.streams, plan.begun_ns)?;
         for pump in connected.pumps {
             running.add_pump(pump);
         }
@@ -191,23 +195,35 @@ impl Command {
         Ok(self.spawn()?.into_output())
     }
 
-    /// Runs it as the command line does: the caller's streams, terminals relayed, a polite signal to this process
-    /// passed on. Call it from the only thread of a program. `notes` gets lines for the person.
+    /// Runs what [`plan`](Self::plan) answered as the command line does: the caller's streams, terminals relayed, a
+    /// polite signal to this process passed on. Call it from the only thread of a program.
     ///
     /// It never fails: the report says what happened.
-    pub fn run_in_foreground(&mut self, notes: &mut dyn FnMut(&str)) -> Report {
-        foreground::run(self, notes)
+    pub fn run_in_foreground(&mut self, plan: Plan) -> Report {
+        foreground::run(self, |command| command.spawn_from(|_| Ok(plan)))
     }
 
     /// The report of a run that begins now.
     pub(crate) fn begin_report(&self) -> Report {
-        let words = self.words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        let id = format!("{:08x}{:08x}", random(), random());
-        let mut report = Report::begin(id, words, Some(&self.policy), clock::utc_now());
+        let mut report = begin_report(&self.words, Some(&self.policy));
         report.name.clone_from(&self.name);
-        report.exit.reason = Reason::Internal;
         report
     }
+}
+
+/// The report of a run that ended before it could begin: whatever is known of it, and the problem.
+#[must_use]
+pub fn report_of_refusal(words: &[OsString], policy: Option<&Policy>, problem: &Problem) -> Report {
+    let mut report = begin_report(words, policy);
+    report.exit.reason = problem.reason;
+    report.error = Some(problem.clone());
+    report
+}
+
+fn begin_report(words: &[OsString], policy: Option<&Policy>) -> Report {
+    let words = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let id = format!("{:08x}{:08x}", random(), random());
+    Report::begin(id, words, policy, clock::utc_now())
 }
 
 /// Randomness of the kernel.
@@ -220,31 +236,34 @@ fn random() -> u32 {
 
 /// The ordered kernel steps of a run, and its receipt.
 #[derive(Clone, Debug)]
-pub struct Plan(ringfence_linux::Plan);
+pub struct Plan {
+    steps: ringfence_linux::Plan,
+    begun_ns: u64,
+}
 
 impl Plan {
     /// The steps, a line each, as they would be carried out.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        self.0.lines()
+        self.steps.lines()
     }
 
     /// What each guarantee is held by.
     #[must_use]
     pub fn receipt(&self) -> &[GuaranteeRow] {
-        self.0.receipt()
+        self.steps.receipt()
     }
 
     /// Lines for a person: what was decided for them.
     #[must_use]
     pub fn notes(&self) -> &[String] {
-        self.0.notes()
+        self.steps.notes()
     }
 
     /// Host paths that the program could change.
     #[must_use]
     pub fn writable(&self) -> &[PathBuf] {
-        self.0.writable()
+        self.steps.writable()
     }
 
     /// Both, for scripts.

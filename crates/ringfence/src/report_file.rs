@@ -27,22 +27,32 @@ impl ReportFile {
     /// The folder does not exist or cannot be written.
     pub fn create(path: &Path) -> Result<Self, Problem> {
         let failed = |what: &str, error: std::io::Error| {
-            Problem::request("report", format!("the report `{}` cannot be written: {what}: {error}", path.display()))
-                .at(path)
-                .remedy("name a file in a folder that exists and that you can write")
+            Problem::request(
+                "report",
+                format!("the report `{}` cannot be written: {what}: {error}", path.display()),
+            )
+            .at(path)
+            .remedy("name a file in a folder that exists and that you can write")
         };
         let name = path.file_name().map(PathBuf::from);
-        let name = name.ok_or_else(|| failed("it has no file name", std::io::ErrorKind::InvalidInput.into()))?;
+        let name =
+            name.ok_or_else(|| failed("it has no file name", std::io::ErrorKind::InvalidInput.into()))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let folder = fs::canonicalize(folder).map_err(|e| failed("its folder", e))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = rustix::fs::open(&folder, flags, Mode::empty()).map_err(|e| failed("its folder", e.into()))?;
-        if statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|there| is_folder(there.st_mode)) {
-            return Err(failed("it is a folder", std::io::ErrorKind::IsADirectory.into()));
+        let folder =
+            rustix::fs::open(&folder, flags, Mode::empty()).map_err(|e| failed("its folder", e.into()))?;
+        // It is renamed over what is there: root would replace `/dev/null`, anybody a link to something else.
+        if statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|there| !is_plain_file(there.st_mode))
+        {
+            let message = format!("`{}` is not a plain file, and a report would replace it", path.display());
+            let remedy = "name a file, or open it in the caller and write --report fd:N";
+            return Err(Problem::request("report", message).at(path).remedy(remedy));
         }
         let temporary = PathBuf::from(format!(".{}.{}", name.display(), std::process::id()));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&folder, &temporary, flags, Mode::from_raw_mode(0o644)).map_err(|e| failed("a file beside it", e.into()))?;
+        let file = openat(&folder, &temporary, flags, Mode::from_raw_mode(0o644))
+            .map_err(|e| failed("a file beside it", e.into()))?;
         Ok(Self { folder, name, temporary, file: file.into() })
     }
 
@@ -51,12 +61,15 @@ impl ReportFile {
     /// # Errors
     /// The plan grants the folder, or one above it, writable.
     pub fn check(&self, plan: &Plan) -> Result<(), Problem> {
-        let folder = fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.folder)));
-        let folder = folder.map_err(|e| Problem::request("report", format!("the report's folder is unknown: {e}")))?;
+        let folder =
+            fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.folder)));
+        let folder =
+            folder.map_err(|e| Problem::request("report", format!("the report's folder is unknown: {e}")))?;
         match plan.writable().iter().find(|writable| folder.starts_with(writable)) {
             None => Ok(()),
             Some(writable) => {
-                let why = format!("the report would be in `{}`, which the program can write", writable.display());
+                let why =
+                    format!("the report would be in `{}`, which the program can write", writable.display());
                 Err(Problem::request("report", why).at(folder).remedy("put it outside, or use --report fd:N"))
             }
         }
@@ -67,7 +80,8 @@ impl ReportFile {
     /// # Errors
     /// It could not be written; the file that was there before is still there.
     pub fn write(mut self, report: &Report) -> Result<(), Problem> {
-        let failed = |e: std::io::Error| Problem::request("report", format!("the report cannot be written: {e}"));
+        let failed =
+            |e: std::io::Error| Problem::request("report", format!("the report cannot be written: {e}"));
         let mut text = serde_json::to_vec_pretty(report).map_err(|e| failed(e.into()))?;
         text.push(b'\n');
         self.file.write_all(&text).and_then(|()| self.file.sync_data()).map_err(failed)?;
@@ -75,8 +89,8 @@ impl ReportFile {
     }
 }
 
-const fn is_folder(mode: u32) -> bool {
-    mode & 0o170_000 == 0o040_000
+const fn is_plain_file(mode: u32) -> bool {
+    mode & 0o170_000 == 0o100_000
 }
 
 impl Drop for ReportFile {

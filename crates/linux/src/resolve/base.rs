@@ -19,11 +19,38 @@ const SYSTEM: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", 
 /// services, fonts, and the read-only parts of language runtimes that distributions keep here. Nothing of
 /// users, hosts, keys or services that run.
 const ETC: [&str; 32] = [
-    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "ssl/certs", "ssl/openssl.cnf",
-    "ca-certificates", "ca-certificates.conf", "pki/tls/certs", "pki/ca-trust", "crypto-policies",
-    "localtime", "timezone", "locale.conf", "nsswitch.conf", "host.conf", "gai.conf", "protocols", "services",
-    "mime.types", "magic", "os-release", "debian_version", "fonts", "terminfo", "perl", "python3", "python3.11",
-    "java-17-openjdk", "java-21-openjdk", "java-25-openjdk", "vulkan",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "alternatives",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "pki/tls/certs",
+    "pki/ca-trust",
+    "crypto-policies",
+    "localtime",
+    "timezone",
+    "locale.conf",
+    "nsswitch.conf",
+    "host.conf",
+    "gai.conf",
+    "protocols",
+    "services",
+    "mime.types",
+    "magic",
+    "os-release",
+    "debian_version",
+    "fonts",
+    "terminfo",
+    "perl",
+    "python3",
+    "python3.11",
+    "java-17-openjdk",
+    "java-21-openjdk",
+    "java-25-openjdk",
+    "vulkan",
 ];
 
 /// The device nodes that every program may expect.
@@ -35,7 +62,12 @@ const SHARED_MEMORY: u64 = 256 << 20;
 pub(crate) const FURNITURE: u64 = 16 << 20;
 
 /// Furnishes an empty layout.
-pub(crate) fn furnish(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) -> Result<(), Problem> {
+pub(crate) fn furnish(
+    layout: &mut Layout,
+    policy: &Policy,
+    request: &Request,
+    host: &Host,
+) -> Result<(), Problem> {
     match &policy.filesystem.base {
         Base::Host => {
             system(layout)?;
@@ -52,12 +84,13 @@ pub(crate) fn furnish(layout: &mut Layout, policy: &Policy, request: &Request, h
     layout.put("/dev/shm", Rank::Base, memory(SHARED_MEMORY, 0o1777));
     layout.put("/tmp", Rank::Base, memory(tmp, 0o1777));
     if policy.filesystem.base == Base::Host {
-        layout.put("/var/tmp", Rank::Base, Node::Link { target: "/tmp".into() });
+        layout.put("/var/tmp", Rank::Base, memory(tmp, 0o1777));
         layout.put("/run", Rank::Base, Node::Folder { mode: 0o755 });
     }
     if request.home.parent().is_some() {
-        make_room(layout, &request.home)?;
-        layout.put(&request.home, Rank::Base, memory(tmp, 0o700));
+        let home = layout.behind_links(&request.home);
+        make_room(layout, &home)?;
+        layout.put(home, Rank::Base, memory(tmp, 0o700));
     }
     Ok(())
 }
@@ -76,7 +109,8 @@ fn system(layout: &mut Layout) -> Result<(), Problem> {
 fn shown(path: &Path) -> Result<Option<Node>, Problem> {
     let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(None) };
     if metadata.is_symlink() {
-        let target = fs::read_link(path).map_err(|e| errno::problem("base", "a link cannot be read", e).at(path))?;
+        let target =
+            fs::read_link(path).map_err(|e| errno::problem("base", "a link cannot be read", e).at(path))?;
         return Ok(Some(Node::Link { target }));
     }
     Ok(Some(Node::Bind { source: Source::at(path)?, access: Access::Read, elsewhere: false }))
@@ -87,7 +121,8 @@ fn etc(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) {
         let path = Path::new("/etc").join(name);
         // A link out of /usr and /etc would show nothing inside; its file is shown instead.
         let Ok(real) = fs::canonicalize(&path) else { continue };
-        let inside = real.starts_with("/usr") || ETC.iter().any(|e| real.starts_with(Path::new("/etc").join(e)));
+        let inside =
+            real.starts_with("/usr") || ETC.iter().any(|e| real.starts_with(Path::new("/etc").join(e)));
         let is_link = fs::symlink_metadata(&path).is_ok_and(|m| m.is_symlink());
         let node = if is_link && inside {
             Node::Link { target: real }
@@ -148,7 +183,9 @@ fn rootfs(layout: &mut Layout, folder: &Path, request: &Request) -> Result<(), P
         let path = source.path.join(own);
         if fs::symlink_metadata(&path).is_ok_and(|m| !m.is_dir()) {
             let why = format!("`/{own}` of the rootfs is not a folder");
-            return Err(Problem::request("rootfs", why).at(&path).remedy("take it away, or use another rootfs"));
+            return Err(Problem::request("rootfs", why)
+                .at(&path)
+                .remedy("take it away, or use another rootfs"));
         }
     }
     show_children(layout, Path::new("/"), &source.path)?;
@@ -160,7 +197,8 @@ fn rootfs(layout: &mut Layout, folder: &Path, request: &Request) -> Result<(), P
 
 /// Shows each entry of a host folder at its own place below `at`, read-only.
 fn show_children(layout: &mut Layout, at: &Path, folder: &Path) -> Result<(), Problem> {
-    let failed = |e| errno::problem("rootfs", format!("`{}` cannot be listed", folder.display()), e).at(folder);
+    let failed =
+        |e| errno::problem("rootfs", format!("`{}` cannot be listed", folder.display()), e).at(folder);
     for entry in fs::read_dir(folder).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
         let path = folder.join(&name);

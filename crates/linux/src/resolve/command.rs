@@ -102,8 +102,10 @@ fn not_found(name: &OsStr, why: &str) -> Problem {
 
 fn is_executable(path: &Path) -> Result<(), Problem> {
     let metadata = fs::metadata(path).map_err(|e| {
-        let reason = if e.kind() == std::io::ErrorKind::NotFound { Reason::NotFound } else { Reason::NotExecutable };
-        let mut problem = errno::problem("not-found", format!("`{}` cannot be run", path.display()), e).at(path);
+        let reason =
+            if e.kind() == std::io::ErrorKind::NotFound { Reason::NotFound } else { Reason::NotExecutable };
+        let mut problem =
+            errno::problem("not-found", format!("`{}` cannot be run", path.display()), e).at(path);
         problem.reason = reason;
         problem
     })?;
@@ -115,11 +117,13 @@ fn is_executable(path: &Path) -> Result<(), Problem> {
         return Ok(());
     };
     let message = format!("`{}` {why}", path.display());
-    Err(Problem::new(Reason::NotExecutable, "not-executable", message).at(path).errno("EACCES").remedy("chmod +x it, or name its interpreter"))
+    Err(Problem::new(Reason::NotExecutable, "not-executable", message)
+        .at(path)
+        .errno("EACCES")
+        .remedy("chmod +x it, or name its interpreter"))
 }
 
 /// The interpreter of a script: (what its line says, its file outside, found by name).
-#[expect(clippy::type_complexity, reason = "the caller's loop variable, taken apart at once")]
 fn interpreter(script: &Path, request: &Request) -> Result<Option<(OsString, PathBuf, bool)>, Problem> {
     let Some(line) = shebang(script) else { return Ok(None) };
     let mut words = line.split_whitespace();
@@ -163,7 +167,11 @@ pub(super) fn settle(
         return find_inside(layout, name, request, environment);
     };
     for link in interpreters {
-        let found = if link.by_name { search(layout, &link.said, environment) } else { layout.look_up(&link.outside) };
+        let found = if link.by_name {
+            search(layout, &link.said, environment)
+        } else {
+            layout.look_up(&link.outside)
+        };
         compare(link, found)?;
     }
     // The path that was found keeps what a program reads from its own name; it may lead through a shim or a
@@ -172,7 +180,8 @@ pub(super) fn settle(
     let skip = usize::from(first.outside != first.program);
     for path in candidates.into_iter().skip(skip) {
         let found = layout.look_up(path);
-        if let Some(found) = found.filter(|found| is_same(found, &first.real) || was_put_there(layout, path)) {
+        if let Some(found) = found.filter(|found| is_same(found, &first.real) || was_put_there(layout, path))
+        {
             return settled(path.clone(), &found);
         }
     }
@@ -213,12 +222,17 @@ fn compare(link: &Link, found: Option<Found>) -> Result<(), Problem> {
         link.real.display(),
         inside.display()
     );
-    Err(Problem::request("other-program", why).at(&link.outside).remedy("show the one that is meant with --ro, or name it by its path"))
+    Err(Problem::request("other-program", why)
+        .at(&link.outside)
+        .remedy("show the one that is meant with --ro, or name it by its path"))
 }
 
 fn hidden(link: &Link) -> Problem {
     let why = format!("`{}` is `{}`, which cannot be seen inside", link.said.display(), link.real.display());
-    let remedy = format!("--ro {} shows it, unless a --deny hides it", link.real.parent().unwrap_or(&link.real).display());
+    let remedy = format!(
+        "--ro {} shows it, unless a --deny hides it",
+        link.real.parent().unwrap_or(&link.real).display()
+    );
     Problem::new(Reason::NotFound, "hidden", why).at(&link.real).errno("ENOENT").remedy(remedy)
 }
 

@@ -24,7 +24,11 @@ pub(super) struct Protection {
 }
 
 /// Covers and pins.
-pub(super) fn protect(layout: &mut Layout, policy: &Policy, request: &Request) -> Result<Protection, Problem> {
+pub(super) fn protect(
+    layout: &mut Layout,
+    policy: &Policy,
+    request: &Request,
+) -> Result<Protection, Problem> {
     let mut protection = Protection::default();
     pin_protected_names(layout, policy, &mut protection);
     cover_channels(layout, &mut protection);
@@ -101,16 +105,17 @@ fn deny(layout: &mut Layout, pattern: &str, request: &Request) -> Result<(), Pro
     let absolute = expand(Path::new(pattern), request)?;
     let text = absolute.to_str().unwrap_or_default().to_owned();
     if !text.contains(['*', '?', '[', '{']) {
-        let plain = lexical(&absolute);
+        let plain = layout.behind_links(&lexical(&absolute));
         let real = fs::canonicalize(&plain).unwrap_or_else(|_| plain.clone());
         for path in [plain, real] {
             hide_everywhere(layout, &path)?;
         }
         return Ok(());
     }
-    let glob = GlobBuilder::new(&text).literal_separator(true).backslash_escape(true).build().map_err(|e| {
-        Problem::request("deny", format!("`{pattern}` is not a glob: {}", e.kind())).at(pattern)
-    })?;
+    let glob =
+        GlobBuilder::new(&text).literal_separator(true).backslash_escape(true).build().map_err(|e| {
+            Problem::request("deny", format!("`{pattern}` is not a glob: {}", e.kind())).at(pattern)
+        })?;
     for path in matches(layout, &glob.compile_matcher(), &literal_prefix(&text)) {
         hide(layout, &path)?;
     }
@@ -154,7 +159,9 @@ fn hide_everywhere(layout: &mut Layout, path: &Path) -> Result<(), Problem> {
     let through_binds: Vec<PathBuf> = layout
         .nodes()
         .filter_map(|(at, _, node)| match node {
-            Node::Bind { source, .. } if at != source.path => path.strip_prefix(&source.path).ok().map(|rest| at.join(rest)),
+            Node::Bind { source, .. } if at != source.path => {
+                path.strip_prefix(&source.path).ok().map(|rest| at.join(rest))
+            }
             _ => None,
         })
         .collect();
@@ -193,7 +200,11 @@ fn pin_ancestors(layout: &mut Layout) {
         .filter(|(_, _, node)| {
             matches!(
                 node,
-                Node::Cover { .. } | Node::Pin { .. } | Node::Bind { .. } | Node::Memory { .. } | Node::Device { .. }
+                Node::Cover { .. }
+                    | Node::Pin { .. }
+                    | Node::Bind { .. }
+                    | Node::Memory { .. }
+                    | Node::Device { .. }
             )
         })
         .map(|(path, _, _)| path.to_owned())

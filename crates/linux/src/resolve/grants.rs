@@ -33,6 +33,7 @@ pub(super) fn show(
         let (written, source) = source::locate(&grant.source, request)?;
         refuse_channel(&source)?;
         let path = grant.destination.as_deref().map_or_else(|| source.path.clone(), source::lexical);
+        let path = layout.behind_links(&path);
         check_place(&path, grant)?;
         let also = (grant.destination.is_none() && written != path).then_some(written);
         let shown = Shown { grant, source, also };
@@ -53,19 +54,21 @@ pub(super) fn show(
     }
     for memory in &policy.filesystem.tmpfs {
         let size = memory.size.unwrap_or_else(|| policy.limits.tmp()).0;
-        let path = source::lexical(&memory.path);
+        let path = layout.behind_links(&source::lexical(&memory.path));
         if let Some(Node::Bind { source, .. }) = layout.at(&path)
             && layout.nodes().any(|(at, rank, _)| at == path && rank == Rank::Caller)
         {
-            let why = format!("`{}` is asked for both empty and from `{}`", path.display(), source.path.display());
+            let why =
+                format!("`{}` is asked for both empty and from `{}`", path.display(), source.path.display());
             return Err(Problem::request("contradiction", why).at(&path));
         }
         base::make_room(layout, &path)?;
         layout.put(path, Rank::Caller, Node::Memory { size, mode: 0o755, sealed: false });
     }
     for device in &policy.filesystem.devices {
-        let real = fs::canonicalize(device)
-            .map_err(|e| crate::errno::problem("device", format!("no device `{}`", device.display()), e).at(device))?;
+        let real = fs::canonicalize(device).map_err(|e| {
+            crate::errno::problem("device", format!("no device `{}`", device.display()), e).at(device)
+        })?;
         if !real.starts_with("/dev") {
             let why = format!("`{}` is not below /dev", device.display());
             return Err(Problem::request("device", why).at(device));
@@ -87,7 +90,10 @@ fn put(layout: &mut Layout, path: PathBuf, shown: Shown<'_>, rank: Rank) -> Resu
     layout.put(&path, rank, node);
     if let Some(also) = shown.also
         && layout.at(&also).is_none()
-        && matches!(layout.container(&also).1, Node::Root | Node::Folder { .. } | Node::Memory { sealed: false, .. })
+        && matches!(
+            layout.container(&also).1,
+            Node::Root | Node::Folder { .. } | Node::Memory { sealed: false, .. }
+        )
     {
         layout.put(also, rank, Node::Link { target: path });
     }
@@ -103,7 +109,8 @@ fn working_directory_stays_outside(
 ) -> Result<bool, Problem> {
     let here = fs::canonicalize(&request.directory).unwrap_or_else(|_| request.directory.clone());
     let home = fs::canonicalize(&request.home).unwrap_or_else(|_| request.home.clone());
-    let kernel = ["/proc", "/sys", "/dev"].iter().any(|folder| here.starts_with(folder)) && !here.starts_with("/dev/shm");
+    let kernel = ["/proc", "/sys", "/dev"].iter().any(|folder| here.starts_with(folder))
+        && !here.starts_with("/dev/shm");
     // These belong to everybody; the sandbox has its own.
     let shared = ["/tmp", "/var/tmp", "/dev/shm"].iter().any(|folder| here == Path::new(folder));
     if !home.starts_with(&here) && !kernel && !shared {
@@ -111,8 +118,12 @@ fn working_directory_stays_outside(
     }
     let shown = here.display();
     if grant.layer == Layer::Caller {
-        let why = format!("`.` is `{shown}`: that is the home, a folder above it, everybody's, or the kernel's own");
-        return Err(Problem::request("workdir", why).at(&here).remedy("change to the project's folder, or write the path out"));
+        let why = format!(
+            "`.` is `{shown}`: that is the home, a folder above it, everybody's, or the kernel's own"
+        );
+        return Err(Problem::request("workdir", why)
+            .at(&here)
+            .remedy("change to the project's folder, or write the path out"));
     }
     notes.push(format!("the working directory {shown} is not shown; the program starts in its empty home"));
     Ok(true)
@@ -124,7 +135,10 @@ fn check_place(path: &Path, grant: &Grant) -> Result<(), Problem> {
         Err(Problem::request("path", format!("`{}` {why}", path.display())).at(path).remedy(remedy))
     };
     if path.parent().is_none() {
-        return bad("would replace the root of the sandbox", "show the folders that it needs, or use --rootfs");
+        return bad(
+            "would replace the root of the sandbox",
+            "show the folders that it needs, or use --rootfs",
+        );
     }
     if path.starts_with("/proc") {
         return bad("is the kernel's view of processes, and a sandbox has its own", "leave the flag out");
@@ -190,8 +204,10 @@ pub(super) fn check_mount_points(layout: &Layout) -> Result<(), Problem> {
             Ok(_) => continue,
             Err(_) => "does not exist there",
         };
-        let what = format!("nothing can be mounted at `{}`: it is inside `{folder}`, and {why}", path.display());
-        let remedy = format!("{remedy}; or --tmpfs {} makes an empty folder around it", parent(path).display());
+        let what =
+            format!("nothing can be mounted at `{}`: it is inside `{folder}`, and {why}", path.display());
+        let remedy =
+            format!("{remedy}; or --tmpfs {} makes an empty folder around it", parent(path).display());
         return Err(Problem::request("mount-point", what).at(path).remedy(remedy));
     }
     Ok(())

@@ -7,7 +7,7 @@ mod command;
 mod deny;
 mod environment;
 mod grants;
-mod source;
+pub(crate) mod source;
 mod toolchain;
 
 use std::collections::BTreeMap;
@@ -42,7 +42,8 @@ impl Request {
     /// The working directory is gone.
     pub fn of_this_process(command: Vec<OsString>) -> Result<Self, Problem> {
         let directory = std::env::current_dir().map_err(|e| {
-            crate::errno::problem("workdir", "the working directory cannot be found", e).remedy("change to another one")
+            crate::errno::problem("workdir", "the working directory cannot be found", e)
+                .remedy("change to another one")
         })?;
         let environment: BTreeMap<_, _> = std::env::vars_os().collect();
         let home = environment.get(std::ffi::OsStr::new("HOME")).map(PathBuf::from);
@@ -129,7 +130,8 @@ fn check_texts(texts: &[OsString]) -> Result<(), Problem> {
             return Err(Problem::request("argument", format!("the argument `{shown}` holds a NUL byte")));
         }
         if bytes.len() >= LONGEST {
-            let why = format!("an argument of {} bytes is longer than the kernel takes ({LONGEST})", bytes.len());
+            let why =
+                format!("an argument of {} bytes is longer than the kernel takes ({LONGEST})", bytes.len());
             return Err(Problem::request("argument", why).remedy("pass it through a file"));
         }
     }
@@ -143,7 +145,9 @@ fn directory(layout: &Layout, policy: &Policy, request: &Request) -> Result<Path
     if let Some(asked) = &policy.filesystem.workdir {
         return find(asked).ok_or_else(|| {
             let why = format!("the working directory `{}` is not a folder inside", asked.display());
-            Problem::request("workdir", why).at(asked).remedy("show it with --ro or --rw, or make it with --tmpfs")
+            Problem::request("workdir", why)
+                .at(asked)
+                .remedy("show it with --ro or --rw, or make it with --tmpfs")
         });
     }
     let known = [request.directory.as_path(), request.home.as_path()];

@@ -30,8 +30,9 @@ impl Source {
     /// # Errors
     /// It cannot be looked at.
     pub fn at(path: &Path) -> Result<Self, Problem> {
-        let metadata = fs::symlink_metadata(path)
-            .map_err(|e| errno::problem("source", format!("`{}` cannot be shown", path.display()), e).at(path))?;
+        let metadata = fs::symlink_metadata(path).map_err(|e| {
+            errno::problem("source", format!("`{}` cannot be shown", path.display()), e).at(path)
+        })?;
         Ok(Self::of(path, &metadata))
     }
 
@@ -107,7 +108,8 @@ fn expand_variables(text: &str, request: &Request) -> Option<String> {
 pub(crate) fn locate(written: &Path, request: &Request) -> Result<(PathBuf, Source), Problem> {
     let expanded = expand(written, request)?;
     let real = fs::canonicalize(&expanded).map_err(|e| {
-        let what = if e.kind() == std::io::ErrorKind::NotFound { "does not exist" } else { "cannot be reached" };
+        let what =
+            if e.kind() == std::io::ErrorKind::NotFound { "does not exist" } else { "cannot be reached" };
         errno::problem("source", format!("`{}` {what}, so it cannot be shown inside", expanded.display()), e)
             .at(&expanded)
             .remedy("make it first, or leave the flag out")
@@ -164,7 +166,11 @@ mod tests {
             ("/abs", "/abs"),
             ("${CACHE}/y", "/var/cache/y"),
         ] {
-            assert_eq!(lexical(&expand(Path::new(written), &request()).unwrap()), Path::new(path), "{written}");
+            assert_eq!(
+                lexical(&expand(Path::new(written), &request()).unwrap()),
+                Path::new(path),
+                "{written}"
+            );
         }
         for bad in ["", "~bob/x", "${NOPE}/x", "a\nb", "${CACHE"] {
             assert!(expand(Path::new(bad), &request()).is_err(), "{bad}");

@@ -38,7 +38,8 @@ fn pyenv(path: &Path, request: &Request) -> Option<PathBuf> {
     }
     let local = request.directory.ancestors().map(|dir| dir.join(".python-version"));
     let files = local.chain([root.join("version")]).find_map(|file| fs::read_to_string(file).ok());
-    let variable = request.environment.get(OsStr::new("PYENV_VERSION")).and_then(|v| v.to_str().map(str::to_owned));
+    let variable =
+        request.environment.get(OsStr::new("PYENV_VERSION")).and_then(|v| v.to_str().map(str::to_owned));
     let wanted = variable.or(files)?;
     let name = path.file_name()?;
     wanted
@@ -59,7 +60,12 @@ fn rustup(path: &Path, request: &Request) -> Option<PathBuf> {
     let home = variable("RUSTUP_HOME").unwrap_or_else(|| request.home.join(".rustup"));
     let settings = fs::read_to_string(home.join("settings.toml")).unwrap_or_default();
     let default = settings.lines().find_map(|line| {
-        line.strip_prefix("default_toolchain")?.trim().strip_prefix('=')?.trim().strip_prefix('"')?.strip_suffix('"')
+        line.strip_prefix("default_toolchain")?
+            .trim()
+            .strip_prefix('=')?
+            .trim()
+            .strip_prefix('"')?
+            .strip_suffix('"')
     });
     let chosen = variable("RUSTUP_TOOLCHAIN").and_then(|v| v.to_str().map(str::to_owned));
     let toolchain = chosen.or_else(|| default.map(str::to_owned))?;
@@ -74,7 +80,8 @@ pub(super) fn of(path: &Path, real: &Path, request: &Request) -> Vec<Toolchain> 
         let variables = [("VIRTUAL_ENV".into(), environment.clone().into())].into();
         found.push(Toolchain { bin: Some(environment.join("bin")), root: environment, variables });
     }
-    let prefix = real.parent().filter(|bin| bin.file_name() == Some(OsStr::new("bin"))).and_then(Path::parent);
+    let prefix =
+        real.parent().filter(|bin| bin.file_name() == Some(OsStr::new("bin"))).and_then(Path::parent);
     match prefix.filter(|prefix| is_a_toolchain(prefix, request)) {
         Some(prefix) => found.push(Toolchain {
             root: prefix.to_owned(),
