@@ -28,28 +28,28 @@ pub struct Pump {
     sink: Option<Sink>,
     held: Vec<u8>,
     total: u64,
-    /// The source is the program's: when the program is gone, what it wrote is read to the end.
-    from_program: bool,
+    /// The program's stream: 0, 1 or 2.
+    stream: usize,
 }
 
 impl Pump {
-    /// Carries what the program writes.
+    /// Carries what the program writes to its stream 1 or 2.
     #[must_use]
-    pub fn from_program(source: OwnedFd, sink: Sink) -> Self {
-        Self { source: Some(source), sink: Some(sink), held: Vec::new(), total: 0, from_program: true }
+    pub fn from_program(stream: usize, source: OwnedFd, sink: Sink) -> Self {
+        Self { source: Some(source), sink: Some(sink), held: Vec::new(), total: 0, stream }
     }
 
     /// Carries what the program reads.
     #[must_use]
     pub fn to_program(source: OwnedFd, sink: OwnedFd) -> Self {
         let sink = Some(Sink::File(sink));
-        Self { source: Some(source), sink, held: Vec::new(), total: 0, from_program: false }
+        Self { source: Some(source), sink, held: Vec::new(), total: 0, stream: 0 }
     }
 
     /// Writes fixed bytes to the program.
     #[must_use]
     pub fn bytes_to_program(bytes: Vec<u8>, sink: OwnedFd) -> Self {
-        Self { source: None, sink: Some(Sink::File(sink)), held: bytes, total: 0, from_program: false }
+        Self { source: None, sink: Some(Sink::File(sink)), held: bytes, total: 0, stream: 0 }
     }
 
     /// How many bytes have arrived.
@@ -67,10 +67,10 @@ impl Pump {
         }
     }
 
-    /// Does it carry what the program writes?
+    /// The program's stream that it carries: 0, 1 or 2.
     #[must_use]
-    pub const fn is_from_program(&self) -> bool {
-        self.from_program
+    pub const fn stream(&self) -> usize {
+        self.stream
     }
 
     /// What to wait for, if anything.
@@ -132,7 +132,7 @@ impl Pump {
 
     /// After the program: reads what is left. Every writer is dead, so the end comes.
     pub(crate) fn finish(&mut self) {
-        while self.from_program && (self.source.is_some() || !self.held.is_empty()) && self.sink.is_some() {
+        while self.stream != 0 && (self.source.is_some() || !self.held.is_empty()) && self.sink.is_some() {
             self.turn();
         }
         (self.source, self.held) = (None, Vec::new());

@@ -277,10 +277,7 @@ impl Running {
 
     fn usage(&self, record: &Record) -> Usage {
         let started_ns = self.started_ns.unwrap_or(record.time_ns);
-        let bytes = |wanted: usize| {
-            let streams: Vec<_> = self.pumps.iter().filter(|pump| pump.is_from_program()).collect();
-            streams.get(wanted).map(|pump| pump.total())
-        };
+        let bytes = |stream: usize| self.pumps.iter().find(|pump| pump.stream() == stream).map(Pump::total);
         Usage {
             wall_us: record.time_ns.saturating_sub(started_ns) / 1000,
             setup_us: started_ns.saturating_sub(self.begun_ns) / 1000,
@@ -292,8 +289,8 @@ impl Running {
             max_rss_bytes: record.max_rss_kib * 1024,
             switches_forced: record.forced,
             switches_voluntary: record.voluntary,
-            stdout_bytes: bytes(0),
-            stderr_bytes: bytes(1),
+            stdout_bytes: bytes(1),
+            stderr_bytes: bytes(2),
         }
     }
 

@@ -305,8 +305,11 @@ impl Policy {
                 return Err(Problem::request("id", format!("the id {id} means \"no id\" to the kernel")));
             }
         }
-        if self.network == Network::Host && self.process.hostname.is_empty() {
-            return Err(Problem::request("hostname", "the host name is empty".into()));
+        for (name, value) in &self.environment.set {
+            if name.is_empty() || name.contains(['=', '\0', '\n']) || value.contains('\0') {
+                let shown = name.escape_default();
+                return Err(Problem::request("environment", format!("the variable `{shown}` cannot be set")));
+            }
         }
         for guarantee in &self.waived {
             if matches!(guarantee, Guarantee::Fds | Guarantee::Environment) {
@@ -369,12 +372,15 @@ mod tests {
         odd.process.hostname = "a\nb".into();
         let mut id = policy();
         id.process.uid = Some(u32::MAX);
+        let mut variable = policy();
+        variable.environment.set.insert("A=B".into(), "x".into());
         for (bad, part) in [
             (root, "root of a sandbox"),
             (relative, "relative"),
             (long, "64"),
             (odd, "letters"),
             (id, "no id"),
+            (variable, "cannot be set"),
         ] {
             let problem = bad.check().unwrap_err();
             assert!(problem.message.contains(part), "{problem}");

@@ -163,6 +163,15 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_is_not_built_yet_is_an_error() {
+        for limit in ["memory", "cpus", "pids"] {
+            let text = format!(r#"{{"name": "x", "description": "y", "limits": {{"{limit}": 1}}}}"#);
+            let error = serde_json::from_str::<Profile>(&text).unwrap_err().to_string();
+            assert!(error.contains(limit), "{error}");
+        }
+    }
+
+    #[test]
     fn an_unknown_profile_lists_the_known() {
         let problem = Profile::builtin("python").unwrap_err();
         assert!(problem.to_string().contains("python-safe"), "{problem}");

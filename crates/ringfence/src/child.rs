@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use ringfence_linux::{Ending, Pump, Running, Signals};
+use ringfence_linux::{Ending, Running, Signals};
 use ringfence_policy::{Report, Status};
 
 /// A running sandbox. Dropping it kills everything inside and waits until it is gone; a forked copy of the caller
@@ -81,10 +81,14 @@ impl Child {
 
     pub(crate) fn into_output(mut self) -> Output {
         let report = self.wait();
-        let mut collected =
-            self.running.take_pumps().into_iter().filter(Pump::is_from_program).map(Pump::into_memory);
-        let stdout = collected.next().unwrap_or_default();
-        let stderr = collected.next().unwrap_or_default();
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        for pump in self.running.take_pumps() {
+            match pump.stream() {
+                1 => stdout = pump.into_memory(),
+                2 => stderr = pump.into_memory(),
+                _ => {}
+            }
+        }
         Output { stdout, stderr, report }
     }
 

@@ -84,7 +84,7 @@ fn connect_one(connected: &mut Connected, number: usize, kind: Kind) -> io::Resu
                 let (theirs, pump) = if is_input {
                     (read, Pump::to_program(terminal, write))
                 } else {
-                    (write, Pump::from_program(read, Sink::File(terminal)))
+                    (write, Pump::from_program(number, read, Sink::File(terminal)))
                 };
                 connected.pumps.push(pump);
                 theirs
@@ -98,7 +98,7 @@ fn connect_one(connected: &mut Connected, number: usize, kind: Kind) -> io::Resu
         }
         Kind::Collected => {
             let (read, write) = pipe()?;
-            connected.pumps.push(Pump::from_program(read, Sink::Memory(Vec::new())));
+            connected.pumps.push(Pump::from_program(number, read, Sink::Memory(Vec::new())));
             write
         }
     };

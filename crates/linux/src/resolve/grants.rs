@@ -46,6 +46,9 @@ pub(super) fn show(
         }
     }
     for (path, shown) in by_path {
+        if is_shown_by_the_base(layout, &path, &shown) {
+            continue;
+        }
         let rank = match shown.grant.layer {
             Layer::Profile => Rank::Profile,
             Layer::Caller => Rank::Caller,
@@ -76,6 +79,14 @@ pub(super) fn show(
         layout.put(&real, Rank::Caller, Node::Device { source: base::device(&real)? });
     }
     Ok(())
+}
+
+/// Does the base show the same, read-only, anyway? Nothing is gained by mounting it twice.
+fn is_shown_by_the_base(layout: &Layout, path: &Path, shown: &Shown<'_>) -> bool {
+    shown.grant.access == Access::Read
+        && layout.at(path).is_none()
+        && layout.host_path(path).is_some_and(|host| host == shown.source.path)
+        && layout.container(path).0.starts_with("/usr")
 }
 
 fn put(layout: &mut Layout, path: PathBuf, shown: Shown<'_>, rank: Rank) -> Result<(), Problem> {
