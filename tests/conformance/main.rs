@@ -1,5 +1,12 @@
 //! What the contract promises, one promise a test, against the real kernel: as root and as an ordinary user.
 //! Each has a control that shows the check able to fail.
 
+mod base;
+mod debian;
+mod deny;
+mod environment;
 mod examples;
+mod network;
+mod precedence;
+mod rootfs;
 mod tools;

@@ -14,15 +14,19 @@ fn fingerprint() -> String {
     let mut text = String::new();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     for line in status.lines() {
-        let wanted = ["Uid", "Gid", "Groups", "NSpid", "Sig", "Cap", "NoNewPrivs", "Seccomp"];
+        let wanted = ["Umask", "Uid", "Gid", "Groups", "NSpid", "Sig", "Cap", "NoNewPrivs", "Seccomp"];
         if wanted.iter().any(|name| line.starts_with(name)) && !line.starts_with("SigQ") {
             let _to_a_string = writeln!(text, "{line}");
         }
     }
     for line in fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines() {
+        // proc_pid_mountinfo(5): id, parent, device, root, mount point, options, propagation..., -, type.
         let fields: Vec<_> = line.split_whitespace().collect();
-        let kind = fields.iter().position(|field| *field == "-").and_then(|at| fields.get(at + 1));
-        let _to_a_string = writeln!(text, "mount {} {} {}", fields[4], fields[5], kind.unwrap_or(&""));
+        let dash = fields.iter().position(|field| *field == "-").unwrap_or(6);
+        let kind = fields.get(dash + 1).unwrap_or(&"");
+        let propagation: Vec<_> = fields[6..dash].iter().map(|f| f.split(':').next().unwrap_or("")).collect();
+        let _to_a_string =
+            writeln!(text, "mount {} {} {kind} {} {propagation:?}", fields[4], fields[5], fields[3]);
     }
     for name in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"] {
         let own = fs::read_link(format!("/proc/self/ns/{name}")).unwrap_or_default();
@@ -47,6 +51,10 @@ fn fingerprint() -> String {
     // SAFETY: numbers only.
     let (session, group, own) = unsafe { (libc::getsid(0), libc::getpgrp(), libc::getpid()) };
     let _to_a_string = writeln!(text, "leads its session {} and group {}", session == own, group == own);
+    // SAFETY: numbers only: the secure bits, and the serial number of the session keyring, which is not made
+    // (KEYCTL_GET_KEYRING_ID of KEY_SPEC_SESSION_KEYRING).
+    let (bits, keyring) = unsafe { (libc::prctl(libc::PR_GET_SECUREBITS), libc::syscall(libc::SYS_keyctl, 0, -3, 0)) };
+    let _to_a_string = writeln!(text, "secure bits {bits:#x}\nkeyring {keyring}");
     let domain = fs::read_to_string("/proc/sys/kernel/domainname").unwrap_or_default();
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let _to_a_string = writeln!(text, "names {} {}", host.trim(), domain.trim());

@@ -159,7 +159,11 @@ mod tests {
         let host = Host::read().unwrap();
         assert_eq!(host.uid, rustix::process::geteuid().as_raw());
         assert_eq!(host.namespaces.len(), NAMESPACES.len());
-        assert!(host.proc_covered.contains(&("sysrq-trigger", false)));
+        // Which of them exist is the kernel's configuration; some do on every one.
+        assert!(!host.proc_covered.is_empty());
+        for (name, folder) in host.proc_covered {
+            assert_eq!(Path::new("/proc").join(name).is_dir(), folder, "{name}");
+        }
     }
 
     #[test]

@@ -46,12 +46,6 @@ impl Pump {
         Self { source: Some(source), sink, held: Vec::new(), total: 0, stream: 0 }
     }
 
-    /// Writes fixed bytes to the program.
-    #[must_use]
-    pub fn bytes_to_program(bytes: Vec<u8>, sink: OwnedFd) -> Self {
-        Self { source: None, sink: Some(Sink::File(sink)), held: bytes, total: 0, stream: 0 }
-    }
-
     /// How many bytes have arrived.
     #[must_use]
     pub const fn total(&self) -> u64 {
