@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringfence_init::wire::{Command, CommandKind, Message as _, Record, RecordKind, ended, fault};
 use ringfence_policy::{Exceeded, Exit, Problem, Reason, Status, Usage};
@@ -83,9 +83,14 @@ pub struct Running {
     started_ns: Option<u64>,
     final_record: Option<Record>,
     asked_to_end: bool,
+    /// When to stop relying on PID 1: it may hang in a step on a dead file system, or be stopped from outside.
+    kill_at: Option<Instant>,
     killed: bool,
     closed: bool,
 }
+
+/// How long PID 1 may take to obey.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Running {
     pub(crate) fn new(process: Process, control: OwnedFd, plan: Plan, begun_ns: u64) -> Self {
@@ -99,6 +104,7 @@ impl Running {
             started_ns: None,
             final_record: None,
             asked_to_end: false,
+            kill_at: None,
             killed: false,
             closed: false,
         }
@@ -133,6 +139,7 @@ impl Running {
     /// Asks the program to end; what is left is killed when the grace has passed.
     pub fn terminate(&mut self, signal: i32) {
         self.asked_to_end = true;
+        self.obey_within(Duration::from_nanos(self.plan.grace_ns).saturating_add(PATIENCE));
         let command = Command { kind: CommandKind::Terminate as u32, signal };
         let _gone_is_fine = send(self.control.as_fd(), &command);
     }
@@ -140,17 +147,28 @@ impl Running {
     /// Kills everything inside.
     pub fn kill(&mut self) {
         (self.asked_to_end, self.killed) = (true, true);
+        self.obey_within(PATIENCE);
         let command = Command { kind: CommandKind::Kill as u32, signal: 0 };
         if send(self.control.as_fd(), &command).is_err() {
             self.process.kill();
         }
     }
 
+    fn obey_within(&mut self, time: Duration) {
+        let at = Instant::now().checked_add(time);
+        self.kill_at = self.kill_at.into_iter().chain(at).min();
+    }
+
     /// Waits for the end. With `signals`, the first one that arrives is passed on and begins the grace, the
     /// second kills.
     pub fn wait(&mut self, signals: Option<&Signals>) -> Ending {
         while !self.closed {
-            self.turn(signals, None);
+            let left = self.kill_at.map(|at| at.saturating_duration_since(Instant::now()));
+            self.turn(signals, left);
+            if self.kill_at.is_some_and(|at| Instant::now() >= at) {
+                (self.killed, self.kill_at) = (true, None);
+                self.process.kill();
+            }
         }
         self.finish()
     }
