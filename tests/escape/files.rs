@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ringfence::Policy;
 use ringfence_linux::{Host, Request, Streams, launch, plan, resolve};
-use support::{Run, Scene, is_root, not_reachable, outside};
+use support::{Run, Scene, is_root, not_reachable, outside, privileged};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -163,20 +163,7 @@ fn row_30_a_read_only_mount_cannot_be_remounted() {
         text(&folder),
         support::probe().display()
     );
-    in_own_namespace(&script).expect(&["ok"]);
-}
-
-/// Runs a line of shell as root of a user and mount namespace of its own: the control for what needs privilege.
-fn in_own_namespace(script: &str) -> support::Outcome {
-    let output =
-        std::process::Command::new("unshare").args(["-Urm", "/bin/sh", "-c", script]).output().unwrap();
-    support::Outcome {
-        status: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        report: None,
-        time: std::time::Duration::ZERO,
-    }
+    privileged(["/bin/sh", "-c", &script]).expect(&["ok"]);
 }
 
 #[test]
@@ -206,7 +193,7 @@ fn row_32_a_mask_cannot_be_unmounted() {
     run().probe(["read", text(&secret)]).expect(&["EACCES"]);
     let script =
         format!("mount --bind {0} {0} && {1} unmount {0}", text(&folder), support::probe().display());
-    in_own_namespace(&script).expect(&["ok"]);
+    privileged(["/bin/sh", "-c", &script]).expect(&["ok"]);
 }
 
 #[test]
@@ -220,7 +207,7 @@ fn row_37_mounts_do_not_reach_the_host() {
         "mount --make-rshared / && {count} && {} run -- /bin/true && {count} && {inner} && {count}",
         support::ringfence().display()
     );
-    let outcome = in_own_namespace(&script);
+    let outcome = privileged(["/bin/sh", "-c", &script]);
     let counts: Vec<u32> = outcome.stdout.lines().filter_map(|line| line.parse().ok()).collect();
     let [before, after, control] = counts[..] else { panic!("{outcome:#?}") };
     assert_eq!(before, after, "a sandbox's mounts were seen outside");

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use support::{Run, Scene, is_root, not_reachable, outside, probe, spare_user};
+use support::{Run, Scene, is_root, not_reachable, outside, privileged, probe, spare_user};
 
 #[test]
 fn row_34_the_root_cannot_be_changed() {
@@ -17,14 +17,7 @@ fn row_34_the_root_cannot_be_changed() {
 
 /// The probe as root of namespaces of its own.
 fn with_privileges(words: &[&str]) -> support::Outcome {
-    let output = Command::new("unshare").args(["-Urm"]).arg(probe()).args(words).output().unwrap();
-    support::Outcome {
-        status: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        report: None,
-        time: std::time::Duration::ZERO,
-    }
+    privileged([&[probe().to_str().unwrap()], words].concat())
 }
 
 #[test]

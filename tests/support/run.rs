@@ -180,6 +180,13 @@ pub fn outside<I: IntoIterator<Item: AsRef<OsStr>>>(words: I) -> Outcome {
     wait(command)
 }
 
+/// Runs words as root of a user and mount namespace of their own: the control for what needs privilege.
+pub fn privileged<I: IntoIterator<Item: AsRef<OsStr>>>(words: I) -> Outcome {
+    let mut command = Command::new("unshare");
+    command.arg("-Urm").args(words).stdin(Stdio::null());
+    wait(command)
+}
+
 /// Waits for a command, at most [`LONGEST`].
 fn wait(mut command: Command) -> Outcome {
     let begun = Instant::now();
