@@ -7,7 +7,11 @@ use crate::sys::{self, CapabilitySets, Errno};
 use crate::wire::detail;
 
 /// Nobody may read or trace PID 1: its memory holds the plan, which names host paths.
+/// And it leaves the caller's session and process group: what stops the caller's group must not stop PID 1, which
+/// holds the deadline.
 pub(crate) fn conceal() -> Result<(), Fault> {
+    sys::setsid()?;
+    expect(sys::getsid()? == sys::getpid(), 0)?;
     sys::set_name(c"ringfence-init")?;
     sys::prctl(abi::PR_SET_DUMPABLE, 0, 0)?;
     expect(sys::prctl(abi::PR_GET_DUMPABLE, 0, 0)? == 0, detail::DUMPABLE)?;

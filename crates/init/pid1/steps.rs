@@ -80,7 +80,7 @@ pub(crate) fn run(context: &mut Context, step: &Step) -> Result<(), Fault> {
         Some(Op::Limit) => target::limit(step),
         Some(Op::Directory) => target::directory(plan, step),
         Some(Op::SealFiles) => target::seal_files(),
-        Some(Op::Signals) => target::signals(),
+        Some(Op::Signals) => target::signals(plan),
         Some(Op::VerifyProcess) => verify::process(plan),
         Some(Op::VerifyProgram) => verify::program(plan, step),
         Some(Op::Fork | Op::Exec) | None => Err(Fault::plain(wire::fault::BAD_PLAN)),

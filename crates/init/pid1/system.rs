@@ -67,7 +67,7 @@ pub(crate) fn no_user_namespaces() -> Result<(), Fault> {
 }
 
 /// A session keyring of its own. Keyrings know no namespaces: without this the program could use the keys of
-/// the caller's session. Where keyctl is filtered away for us it is for the program.
+/// the caller's session. The keys of its user, by serial number, only a syscall filter keeps away. Where keyctl is filtered away for us it is for the program.
 pub(crate) fn keyring() -> Result<(), Fault> {
     let current = || sys::keyctl(abi::KEYCTL_GET_KEYRING_ID, abi::KEY_SPEC_SESSION_KEYRING, 0);
     let before = current();

@@ -152,8 +152,14 @@ fn check_file(file: u64) -> Result<u32, Fault> {
     Ok(0)
 }
 
+/// Files that the program makes get the caller's mask: the set-up had none.
+fn restore_mask(plan: &Plan) {
+    sys::umask(plan.header.umask);
+}
+
 /// Signals as a fresh program expects them: none ignored (an exec would pass that on), none blocked.
-pub(crate) fn signals() -> Result<(), Fault> {
+pub(crate) fn signals(plan: &Plan) -> Result<(), Fault> {
+    restore_mask(plan);
     let mut ignored = None;
     let mut lines = Lines::open(c"/proc/self/status")?;
     while let Some(line) = lines.next()? {

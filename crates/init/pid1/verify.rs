@@ -32,6 +32,9 @@ pub(crate) fn process(plan: &Plan) -> Result<(), Fault> {
             b"Uid:" => (ids(header.uid) && words.all(|word| Some(word) == value), detail::UID),
             b"Gid:" => (ids(header.gid) && words.all(|word| Some(word) == value), detail::GID),
             b"Groups:" => (value.is_none() || header.no_groups == 0, detail::GROUPS),
+            b"Umask:" => {
+                (value.and_then(|word| number(word, 8)) == Some(u64::from(header.umask)), detail::UMASK)
+            }
             b"SigBlk:" | b"SigIgn:" => (hex == Some(0), detail::SIGNALS),
             _ => continue,
         };
@@ -39,7 +42,7 @@ pub(crate) fn process(plan: &Plan) -> Result<(), Fault> {
         found += 1;
     }
     lines.close()?;
-    expect(found == 11, detail::INCOMPLETE)
+    expect(found == 12, detail::INCOMPLETE)
 }
 
 /// A namespace is not the host's.
@@ -62,7 +65,8 @@ const MOST_STEPS: usize = 1 << 15;
 /// Mounts below a recursive bind came with it and carry at least its flags.
 pub(crate) fn mounts(plan: &Plan) -> Result<(), Fault> {
     let steps = plan.steps.get(..MOST_STEPS.min(plan.steps.len())).unwrap_or_default();
-    let mut seen = [0_u64; MOST_STEPS / 64];
+    // A step's mount is the *last* one at its path: below it may be one that came along with a recursive bind.
+    let mut holds = [0_u64; MOST_STEPS / 64];
     let mut cursor = 0;
     let mut lines = Lines::open(c"/proc/self/mountinfo")?;
     while let Some(line) = lines.next()? {
@@ -73,16 +77,18 @@ pub(crate) fn mounts(plan: &Plan) -> Result<(), Fault> {
         };
         let index = find(plan, steps, cursor, point).ok_or(Fault::mismatch(detail::UNKNOWN_MOUNT))?;
         let step = &steps[index];
-        expect(has(options, flags_after(plan, steps, step)), detail::MOUNT_FLAGS | (index as u64) << 32)?;
+        let flags_hold = has(options, flags_after(plan, steps, step));
         if same_path(point, plan.text(step.path).to_bytes()) {
-            seen[index / 64] |= 1 << (index % 64);
+            let bit = 1 << (index % 64);
+            holds[index / 64] = if flags_hold { holds[index / 64] | bit } else { holds[index / 64] & !bit };
             cursor = index + 1;
+        } else {
+            expect(flags_hold, detail::MOUNT_FLAGS | (index as u64) << 32)?;
         }
     }
     lines.close()?;
-    for (index, step) in steps.iter().enumerate().filter(|(_, step)| mounts_something(step)) {
-        expect(seen[index / 64] >> (index % 64) & 1 == 1, detail::MISSING_MOUNT | (index as u64) << 32)?;
-        let _ = step;
+    for index in (0..steps.len()).filter(|index| mounts_something(&steps[*index])) {
+        expect(holds[index / 64] >> (index % 64) & 1 == 1, detail::MISSING_MOUNT | (index as u64) << 32)?;
     }
     Ok(())
 }

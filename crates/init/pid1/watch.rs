@@ -33,8 +33,14 @@ struct Watch {
     kill_ns: Option<u64>,
     /// When to stop waiting for what is left.
     give_up_ns: Option<u64>,
+    /// Reaping stopped before everything was reaped.
+    more_to_reap: bool,
     ended: u64,
 }
+
+/// How many processes are reaped before anything else is looked at: a flood of orphans must not delay the
+/// deadline.
+const REAPED_AT_ONCE: usize = 256;
 
 /// Watches until the end.
 pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, exec_pipe: Fd) -> ! {
@@ -56,6 +62,7 @@ pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, exec_pipe: Fd) -> 
         deadline_ns: deadline(&plan, started_ns),
         kill_ns: None,
         give_up_ns: None,
+        more_to_reap: false,
         ended: 0,
     };
     loop {
@@ -90,6 +97,8 @@ impl Watch {
         if signals_ready {
             let mut record = [0_u8; 128];
             let _any_number_means_the_same = sys::read(signals, &mut record);
+        }
+        if signals_ready || self.more_to_reap {
             self.reap();
         }
         if control {
@@ -100,6 +109,9 @@ impl Watch {
 
     /// Time until the next of the three instants.
     fn time_left(&self) -> Option<Timespec> {
+        if self.more_to_reap {
+            return Some(Timespec::default());
+        }
         let next = [self.deadline_ns, self.kill_ns, self.give_up_ns].into_iter().flatten().min()?;
         let left = next.saturating_sub(sys::monotonic_ns());
         Some(Timespec { seconds: (left / 1_000_000_000) as i64, nanoseconds: (left % 1_000_000_000) as i64 })
@@ -137,7 +149,8 @@ impl Watch {
         while self.exec_pipe.is_some() && self.pipe_is_ready() {
             self.read_exec_pipe();
         }
-        loop {
+        self.more_to_reap = true;
+        for _ in 0..REAPED_AT_ONCE {
             match sys::reap() {
                 Ok(Some((process, status, usage))) => {
                     self.add(&usage);
@@ -145,8 +158,13 @@ impl Watch {
                         self.program_ended(status);
                     }
                 }
-                Ok(None) | Err(Errno(abi::EINTR)) => return,
+                Err(Errno(abi::EINTR)) => {}
+                Ok(None) => {
+                    self.more_to_reap = false;
+                    return;
+                }
                 Err(_) => {
+                    self.more_to_reap = false;
                     // Nobody is left.
                     if self.status.is_some() {
                         self.report_end();
@@ -255,8 +273,13 @@ impl Watch {
         }
     }
 
+    /// Kills whatever may be signalled. A program that has changed its user id (with a capability that it was
+    /// left) may not be: soon after, PID 1 ends itself, and the kernel asks no ids.
     fn kill_all(&mut self) {
         self.kill_ns = None;
+        if self.give_up_ns.is_none() {
+            self.give_up_ns = Some(sys::monotonic_ns().saturating_add(LAST_WAIT_NS));
+        }
         let _nobody_left_is_fine = sys::kill(-1, abi::SIGKILL);
     }
 
@@ -265,7 +288,8 @@ impl Watch {
         let micros = |[seconds, micros]: [i64; 2]| (seconds * 1_000_000 + micros).cast_unsigned();
         let record = Record {
             kind: RecordKind::Ended as u32,
-            status: self.status.unwrap_or_default(),
+            // Not reaped: what is left now dies with PID 1.
+            status: self.status.unwrap_or(abi::SIGKILL),
             time_ns: sys::monotonic_ns(),
             user_us: micros(self.usage.user),
             system_us: micros(self.usage.system),

@@ -40,6 +40,10 @@ pub struct Header {
     pub uid: u32,
     /// 1: supplementary groups were dropped and none may be left.
     pub no_groups: u32,
+    /// File mode creation mask of the program (umask(2)): the caller's.
+    pub umask: u32,
+    /// Always zero: keeps the rest aligned.
+    pub reserved: u32,
     /// Capabilities that the program keeps, one bit each.
     pub capabilities: u64,
     /// Time from the program's start to its polite end, in nanoseconds; 0 for none.
@@ -301,6 +305,8 @@ pub mod detail {
     pub const GROUPS: u64 = 9;
     /// Ignored or blocked signals.
     pub const SIGNALS: u64 = 10;
+    /// The file mode creation mask.
+    pub const UMASK: u64 = 20;
     /// A line of the process' status was missing.
     pub const INCOMPLETE: u64 = 11;
     /// Secure bits.
@@ -368,7 +374,7 @@ impl Message for Record {}
 impl Message for Command {}
 
 // No padding: the sizes are the sums of the fields.
-const _: () = assert!(size_of::<Header>() == 8 + 3 * 4 + 5 * 4 + 6 * 4 + 3 * 8);
+const _: () = assert!(size_of::<Header>() == 8 + 3 * 4 + 5 * 4 + 8 * 4 + 3 * 8);
 const _: () = assert!(size_of::<Step>() == 4 * 4 + 4 * 8);
 const _: () = assert!(size_of::<Record>() == 4 * 4 + 8 * 8);
 const _: () = assert!(size_of::<Command>() == 8);

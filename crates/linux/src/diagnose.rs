@@ -180,6 +180,7 @@ fn mismatch(plan: &Plan, record: &Record) -> Problem {
         detail::UID => "the user id is another",
         detail::GID => "the group id is another",
         detail::GROUPS => "supplementary groups are left",
+        detail::UMASK => "the file mode creation mask is another",
         detail::SIGNALS => "signals are ignored or blocked",
         detail::SECUREBITS => "the secure bits are others",
         detail::UNKNOWN_MOUNT => "there is a mount that nobody made",

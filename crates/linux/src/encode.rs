@@ -60,6 +60,8 @@ pub(crate) fn encode(plan: &Plan, files: &Files) -> Result<Vec<u8>, Problem> {
         gid: plan.identity.gid,
         uid: plan.identity.uid,
         no_groups: u32::from(plan.identity.drops_groups),
+        umask: plan.umask,
+        reserved: 0,
         capabilities: plan.capabilities,
         deadline_ns: plan.deadline_ns,
         grace_ns: plan.grace_ns,

@@ -50,6 +50,8 @@ pub struct Host {
     pub groups: Vec<u32>,
     /// The caller's effective capabilities, one bit each.
     pub capabilities: u64,
+    /// The caller's file mode creation mask (umask(2)).
+    pub umask: u32,
     /// The ids that exist in the caller's user namespace: (inside, outside, count).
     pub id_map: Vec<(u32, u32, u32)>,
     /// Inode of each of the caller's namespaces.
@@ -68,21 +70,26 @@ impl Host {
     /// # Errors
     /// /proc is not there, or does not say what proc(5) promises.
     pub fn read() -> Result<Self, Problem> {
-        let status = read("/proc/self/status")?;
+        let status = read("/proc/thread-self/status")?;
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             line.map(|rest| rest.split_whitespace().collect::<Vec<_>>()).unwrap_or_default()
         };
         let id = |name: &str| field(name).get(1).and_then(|id| id.parse().ok());
+        let umask = field("Umask:").first().and_then(|octal| u32::from_str_radix(octal, 8).ok());
         let capabilities = field("CapEff:").first().and_then(|hex| u64::from_str_radix(hex, 16).ok());
         let (Some(uid), Some(gid), Some(capabilities)) = (id("Uid:"), id("Gid:"), capabilities) else {
-            return Err(Problem::request("proc", "/proc/self/status lacks ids or capabilities".into()));
+            return Err(Problem::request(
+                "proc",
+                "/proc/thread-self/status lacks ids or capabilities".into(),
+            ));
         };
         Ok(Self {
             uid,
             gid,
             groups: field("Groups:").iter().filter_map(|id| id.parse().ok()).collect(),
             capabilities,
+            umask: umask.unwrap_or(0o022),
             id_map: parse_id_map(&read("/proc/self/uid_map")?),
             namespaces: namespaces()?,
             proc_covered: proc_covered(),
@@ -119,7 +126,7 @@ fn namespaces() -> Result<BTreeMap<&'static str, u64>, Problem> {
     NAMESPACES
         .into_iter()
         .map(|name| {
-            let path = format!("/proc/self/ns/{name}");
+            let path = format!("/proc/thread-self/ns/{name}");
             let stat = rustix::fs::stat(path.as_str()).map_err(|e| {
                 errno::problem("namespace", format!("this kernel has no {name} namespaces"), e).at(&path)
             })?;

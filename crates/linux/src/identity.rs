@@ -14,8 +14,8 @@ const ROOT_NEEDS: [u32; 3] = [6, 7, 21];
 /// First of the host ids that `auto` picks from: above what system services and containers are given
 /// (systemd's UIDS-GIDS documentation: the range from here to 2^31 - 1 belongs to nobody).
 const AUTO_FIRST: u32 = 0x7000_0000;
-/// How many blocks of [`BLOCK`] ids `auto` picks from.
-const AUTO_BLOCKS: u32 = 0x0fff;
+/// How many ids `auto` picks from.
+const AUTO_COUNT: u32 = 0x0fff_0000;
 /// Ids in one block: all that a 16-bit system has.
 const BLOCK: u32 = 0x1_0000;
 
@@ -93,9 +93,10 @@ impl Identity {
         if !host.can(&ROOT_NEEDS) {
             return Err(refuse_root("root lacks CAP_SETUID, CAP_SETGID or CAP_SYS_ADMIN here"));
         }
+        let count = if policy.process.id_map == IdMap::Range { BLOCK } else { 1 };
         let (host_uid, host_gid) = match &policy.process.user {
             HostUser::Auto => {
-                let id = auto_id(host, random)
+                let id = auto_id(host, random, count)
                     .ok_or_else(|| refuse_root("this user namespace has no id to spare for the program"))?;
                 (id, id)
             }
@@ -106,13 +107,12 @@ impl Identity {
                 })?
             }
         };
-        if host_uid == 0 {
-            let why = "--user=0 is host root".to_owned();
+        if host_uid == 0 || host_gid == 0 {
+            let why = format!("--user is host root (user {host_uid}, group {host_gid})");
             return Err(
                 Problem::request("user", why).remedy("--allow-degraded=host-root runs it as host root")
             );
         }
-        let count = if policy.process.id_map == IdMap::Range { BLOCK } else { 1 };
         let map = |inside: u32, outside: u32| {
             if count == 1 {
                 vec![Extent { inside, outside, count }]
@@ -176,16 +176,17 @@ fn around(inside: u32, outside: u32, first: u32, count: u32) -> Vec<Extent> {
 }
 
 /// An id of nobody: random, so that two sandboxes of root are two users to the kernel.
-fn auto_id(host: &Host, random: u32) -> Option<u32> {
-    let wanted = AUTO_FIRST + (random % AUTO_BLOCKS) * BLOCK;
+fn auto_id(host: &Host, random: u32, block: u32) -> Option<u32> {
+    let wanted = AUTO_FIRST + (random % (AUTO_COUNT / block)) * block;
     let exists = |id: u32| host.id_map.iter().any(|(inside, _, count)| id >= *inside && id - inside < *count);
-    if exists(wanted) && exists(wanted + BLOCK - 1) {
+    if exists(wanted) && exists(wanted + block - 1) {
         return Some(wanted);
     }
     // Root of a container: the upper half of the ids that it has, where no account is.
     let (inside, _, count) = host.id_map.iter().max_by_key(|(_, _, count)| *count)?;
     let half = count / 2;
-    (half > 1000).then(|| inside + half + random % half)
+    // 65534 is everybody's `nobody`.
+    (half > 1000).then(|| inside + half + random % (half - 2))
 }
 
 fn refuse_root(why: &str) -> Problem {
@@ -205,6 +206,7 @@ mod tests {
             gid: uid,
             groups: Vec::new(),
             capabilities,
+            umask: 0o022,
             id_map: id_map.to_vec(),
             namespaces: BTreeMap::new(),
             proc_covered: Vec::new(),

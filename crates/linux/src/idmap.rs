@@ -11,7 +11,7 @@ use std::process::Command;
 use ringfence_init::abi::{self, CloneArgs, MountAttr, PollFd};
 use ringfence_init::sys::{self, Fd};
 use ringfence_policy::{Guarantee, Problem, Refusal};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::Signal;
 
 use crate::errno;
 use crate::identity::{Extent, Identity, Writer};
@@ -167,8 +167,10 @@ impl Holder {
     fn start(supervisor: BorrowedFd<'_>) -> std::io::Result<Self> {
         let stack = GuardedStack::new()?;
         let watched = Box::new(supervisor.as_raw_fd());
+        let mut pidfd = -1_i32;
         let arguments = CloneArgs {
-            flags: abi::CLONE_VM | abi::CLONE_NEWUSER,
+            flags: abi::CLONE_VM | abi::CLONE_NEWUSER | abi::CLONE_PIDFD,
+            pidfd: &raw mut pidfd as u64,
             stack: stack.bottom(),
             stack_size: stack.size(),
             ..CloneArgs::default()
@@ -178,10 +180,10 @@ impl Holder {
         // only `watched`, which lives as long.
         let started = with_signals_blocked(|| unsafe { sys::clone_onto(&arguments, hold, argument) });
         let process = started.map_err(|e| std::io::Error::from_raw_os_error(e.0))?;
-        let process = i32::try_from(process).unwrap_or(0);
-        let pid = Pid::from_raw(process).ok_or_else(|| std::io::Error::from_raw_os_error(libc::ECHILD))?;
-        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-        Ok(Self { process, pidfd, _stack: stack, _watched: watched })
+        // SAFETY: CLONE_PIDFD stored a new descriptor there, and nobody else knows its number. From here on nothing
+        // can fail before `Drop` guards the child, whose stack must outlive it.
+        let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+        Ok(Self { process: i32::try_from(process).unwrap_or(0), pidfd, _stack: stack, _watched: watched })
     }
 }
 

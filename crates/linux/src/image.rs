@@ -12,7 +12,8 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_
 
 use crate::errno;
 
-static EXECUTABLE: OnceLock<OwnedFd> = OnceLock::new();
+/// The file, and its inode: its number may be somebody else's by now.
+static EXECUTABLE: OnceLock<(OwnedFd, u64)> = OnceLock::new();
 
 const SEALS: SealFlags =
     SealFlags::SEAL.union(SealFlags::WRITE).union(SealFlags::GROW).union(SealFlags::SHRINK);
@@ -27,11 +28,12 @@ pub(crate) fn executable() -> Result<BorrowedFd<'static>, Problem> {
         // Another thread may have been faster: then its file stays and this one closes.
         let _lost_the_race = EXECUTABLE.set(made);
     }
-    let file = EXECUTABLE.get().map(std::os::fd::AsFd::as_fd);
-    let file = file.ok_or_else(|| Problem::request("init", "PID 1's executable vanished".into()))?;
+    let made = EXECUTABLE.get().map(|(file, inode)| (file.as_fd(), *inode));
+    let (file, inode) = made.ok_or_else(|| Problem::request("init", "PID 1's executable vanished".into()))?;
+    let same = rustix::fs::fstat(file).is_ok_and(|stat| stat.st_ino == inode);
     // A caller that closes every file (a daemon) leaves a number behind that may be anything by now.
     match fcntl_get_seals(file) {
-        Ok(seals) if seals.contains(SEALS) => Ok(file),
+        Ok(seals) if same && seals.contains(SEALS) => Ok(file),
         _ => {
             Err(Problem::request("init", "this process has closed PID 1's executable, a memory file".into())
                 .remedy("do not close file descriptors that are not yours"))
@@ -39,7 +41,7 @@ pub(crate) fn executable() -> Result<BorrowedFd<'static>, Problem> {
     }
 }
 
-fn make() -> io::Result<OwnedFd> {
+fn make() -> io::Result<(OwnedFd, u64)> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = match memfd_create("ringfence-init", flags | MemfdFlags::EXEC) {
         // Before Linux 6.3 there was no flag: every memory file could be executed.
@@ -49,15 +51,18 @@ fn make() -> io::Result<OwnedFd> {
     let mut file = File::from(above_streams(file)?);
     file.write_all(ringfence_init::IMAGE)?;
     fcntl_add_seals(&file, SEALS)?;
-    Ok(file.into())
+    let inode = rustix::fs::fstat(&file)?.st_ino;
+    Ok((file.into(), inode))
 }
 
 /// The plan, in a memory file of its own.
 pub(crate) fn plan_file(image: &[u8]) -> Result<OwnedFd, Problem> {
     let failed = |e: io::Error| errno::problem("plan", "the plan cannot be put into a memory file", e);
-    let made = memfd_create("ringfence-plan", MemfdFlags::CLOEXEC).map_err(|e| failed(e.into()))?;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let made = memfd_create("ringfence-plan", flags).map_err(|e| failed(e.into()))?;
     let mut file = File::from(above_streams(made).map_err(failed)?);
     file.write_all(image).map_err(failed)?;
+    fcntl_add_seals(&file, SEALS).map_err(|e| failed(e.into()))?;
     Ok(file.into())
 }
 

@@ -78,6 +78,7 @@ pub struct Plan {
     pub(crate) arguments: Vec<OsString>,
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) capabilities: u64,
+    pub(crate) umask: u32,
     pub(crate) deadline_ns: u64,
     pub(crate) grace_ns: u64,
     pub(crate) id_helpers: Option<(PathBuf, PathBuf)>,
@@ -182,6 +183,7 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         arguments: resolved.arguments.clone(),
         environment: resolved.environment.clone().into_iter().collect(),
         capabilities,
+        umask: host.umask,
         deadline_ns: policy.limits.timeout.map_or(0, ns),
         grace_ns: ns(policy.limits.grace()),
         id_helpers: host.id_helpers.clone(),
@@ -343,15 +345,32 @@ fn become_the_program(
     resolved: &Resolved,
     host: &Host,
 ) -> Result<(), Problem> {
-    steps.extend([Step::Session, Step::Streams]);
-    // A core limit of 1 keeps a piped core handler of the host from running; 0 does not (fs/coredump.c).
+    let path = resolved.program.clone();
+    steps.extend([
+        Step::Session,
+        Step::Streams,
+        Step::Directory { path: resolved.directory.clone() },
+        Step::SealFiles,
+        Step::Signals,
+        Step::VerifyProcess,
+        Step::VerifyProgram { path: path.clone(), file: resolved.program_file },
+    ]);
+    // Last: a small limit must not hinder the steps themselves.
+    limits(steps, policy, host)?;
+    steps.push(Step::Exec { path });
+    Ok(())
+}
+
+fn limits(steps: &mut Vec<Step>, policy: &Policy, host: &Host) -> Result<(), Problem> {
+    // A core limit of 1 keeps a piped core handler of the host from running; 0 does not (fs/coredump.c). The
+    // program may lower it: only a syscall filter can forbid that.
     let core = host.hard_limits.get(&libc::RLIMIT_CORE).copied().flatten().unwrap_or(u64::MAX).min(1);
     steps.push(Step::Limit { name: "core", resource: libc::RLIMIT_CORE, soft: core, hard: core });
     let limits = &policy.limits;
     for (name, resource, value) in [
-        ("nofile", libc::RLIMIT_NOFILE, limits.nofile),
         ("file-size", libc::RLIMIT_FSIZE, limits.file_size.map(|size| size.0)),
         ("stack", libc::RLIMIT_STACK, limits.stack.map(|size| size.0)),
+        ("nofile", libc::RLIMIT_NOFILE, limits.nofile),
     ] {
         let Some(value) = value else { continue };
         let hard = host.hard_limits.get(&resource).copied().flatten();
@@ -361,15 +380,6 @@ fn become_the_program(
         }
         steps.push(Step::Limit { name, resource, soft: value, hard: value });
     }
-    let path = resolved.program.clone();
-    steps.extend([
-        Step::Directory { path: resolved.directory.clone() },
-        Step::SealFiles,
-        Step::Signals,
-        Step::VerifyProcess,
-        Step::VerifyProgram { path: path.clone(), file: resolved.program_file },
-        Step::Exec { path },
-    ]);
     Ok(())
 }
 
@@ -389,7 +399,7 @@ impl fmt::Display for Step {
             Self::AwaitMaps => f.write_str("wait until the id maps are written"),
             Self::DropGroups => f.write_str("drop every supplementary group"),
             Self::TakeIds { uid, gid } => write!(f, "take user id {uid} and group id {gid}"),
-            Self::Conceal => f.write_str("make PID 1 unreadable and untraceable"),
+            Self::Conceal => f.write_str("make PID 1 untraceable, in a session of its own"),
             Self::Private => f.write_str("cut off from the host's mount events"),
             Self::Root { bytes, .. } => write!(f, "enter a new root in memory, {} KiB", bytes / 1024),
             Self::Folder { path, mode } => write!(f, "make folder {} ({mode:o})", path.display()),

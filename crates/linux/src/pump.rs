@@ -124,12 +124,22 @@ impl Pump {
         }
     }
 
-    /// After the program: reads what is left. Every writer is dead, so the end comes.
+    /// After the program: reads what is left. Not to the end, which need not come: the program may have handed its
+    /// stream to somebody else.
     pub(crate) fn finish(&mut self) {
-        while self.stream != 0 && (self.source.is_some() || !self.held.is_empty()) && self.sink.is_some() {
+        while self.stream != 0 && self.sink.is_some() && (self.has_more() || !self.held.is_empty()) {
             self.turn();
         }
         (self.source, self.held) = (None, Vec::new());
+    }
+
+    /// Is there something to read now?
+    fn has_more(&self) -> bool {
+        let Some(source) = &self.source else { return false };
+        let mut file = [PollFd::new(source, PollFlags::IN)];
+        let now = rustix::event::Timespec::default();
+        // At the end of a pipe poll says so (POLLHUP), and the next read ends the pump.
+        rustix::event::poll(&mut file, Some(&now)).is_ok_and(|ready| ready > 0)
     }
 }
 

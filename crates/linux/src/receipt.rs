@@ -4,6 +4,7 @@ use ringfence_policy::{Guarantee, GuaranteeRow, Network, Policy, Status};
 
 use crate::host::Host;
 use crate::identity::{Identity, Writer};
+use crate::layout::{Node, Rank};
 use crate::resolve::Resolved;
 
 /// One row for each guarantee that this policy asks for.
@@ -35,7 +36,8 @@ pub(crate) fn rows(
     rows.push(partial(
         Guarantee::KernelSurface,
         &["no capabilities", "no further user namespace"],
-        "this version has no syscall filter",
+        "this version has no syscall filter: RLIMIT_CORE can be lowered to 0, which lets a piped core handler of the \
+         host run after a crash",
     ));
     if let Some(timeout) = policy.limits.timeout {
         let detail = format!(
@@ -93,7 +95,16 @@ fn files(resolved: &Resolved, host: &Host, identity: &Identity) -> GuaranteeRow 
         ));
     }
     if !resolved.unsearched.is_empty() {
-        gaps.push(format!("not searched to the end for sockets: {}", names(&resolved.unsearched)));
+        gaps.push(format!("not searched to the end for sockets and FIFOs: {}", names(&resolved.unsearched)));
+    }
+    let single_files = resolved.layout.nodes().any(|(path, rank, node)| {
+        let held = matches!(node, Node::Cover { folder: false } | Node::Pin { folder: false, .. });
+        held && rank > Rank::Base && matches!(resolved.layout.container(path).1, Node::Bind { .. })
+    });
+    if single_files {
+        gaps.push(
+            "a denied or protected file that is replaced outside while it runs is the new file".to_owned(),
+        );
     }
     let groups: Vec<_> = host.groups.iter().filter(|group| **group != host.gid).map(u32::to_string).collect();
     let groups = if identity.drops_groups || groups.is_empty() {
@@ -101,6 +112,12 @@ fn files(resolved: &Resolved, host: &Host, identity: &Identity) -> GuaranteeRow 
     } else {
         format!("; supplementary groups remain: {}", groups.join(", "))
     };
+    let toolchains = if resolved.toolchains.is_empty() {
+        String::new()
+    } else {
+        format!("; shown for the command: {}", names(&resolved.toolchains))
+    };
+    let groups = format!("{toolchains}{groups}");
     if gaps.is_empty() {
         row(Guarantee::Files, &layers, &format!("only the granted files{groups}"))
     } else {
@@ -111,7 +128,9 @@ fn files(resolved: &Resolved, host: &Host, identity: &Identity) -> GuaranteeRow 
 fn ipc(policy: &Policy) -> GuaranteeRow {
     if policy.network == Network::None {
         let layers = ["IPC namespace", "network namespace"];
-        return row(Guarantee::Ipc, &layers, "no shared memory, queue or abstract socket of the host");
+        let detail = "no shared memory, queue or abstract socket of the host; keys of its host user can be found by \
+                      serial number until there is a syscall filter";
+        return partial(Guarantee::Ipc, &layers, detail);
     }
     partial(
         Guarantee::Ipc,

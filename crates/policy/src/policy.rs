@@ -311,6 +311,15 @@ impl Policy {
                 return Err(Problem::request("environment", format!("the variable `{shown}` cannot be set")));
             }
         }
+        for (name, danger) in [
+            ("CAP_SYS_ADMIN", "could undo the mounts that hold `files`"),
+            ("CAP_SYS_PTRACE", "could trace PID 1, which holds the deadline"),
+        ] {
+            if self.capabilities.iter().any(|kept| kept.to_string() == name) {
+                let why = format!("{name} cannot be kept: a program that has it {danger}");
+                return Err(Problem::request("capability", why).remedy("keep a narrower one, or none"));
+            }
+        }
         for guarantee in &self.waived {
             if matches!(guarantee, Guarantee::Fds | Guarantee::Environment) {
                 let why = format!("`{guarantee}` needs nothing from the host, so it cannot be waived");

@@ -21,8 +21,8 @@ pub(crate) enum Kind {
 }
 
 impl Stdio {
-    /// The caller's own stream. A terminal is never passed in: it is relayed by a pipe while
-    /// [`Child::wait`](crate::Child::wait) runs.
+    /// The caller's own stream. A terminal, and a file that is open for reading only, is never passed in: it is
+    /// relayed by a pipe while [`Child::wait`](crate::Child::wait) runs.
     #[must_use]
     pub const fn inherit() -> Self {
         Self(Kind::Inherit)
@@ -75,20 +75,12 @@ fn connect_one(connected: &mut Connected, number: usize, kind: Kind) -> io::Resu
     let is_input = number == 0;
     let theirs = match kind {
         Kind::Null => File::options().read(true).write(true).open("/dev/null")?.into(),
+        Kind::File(file) if must_be_relayed(file.as_fd(), number) => relay(connected, number, file)?,
         Kind::File(file) => file,
-        Kind::Inherit => match own_terminal(number)? {
+        Kind::Inherit => match own_stream(number)? {
             // Passed as it is.
             None => return Ok(()),
-            Some(terminal) => {
-                let (read, write) = pipe()?;
-                let (theirs, pump) = if is_input {
-                    (read, Pump::to_program(terminal, write))
-                } else {
-                    (write, Pump::from_program(number, read, Sink::File(terminal)))
-                };
-                connected.pumps.push(pump);
-                theirs
-            }
+            Some(file) => relay(connected, number, file)?,
         },
         Kind::Piped => {
             let (read, write) = pipe()?;
@@ -106,13 +98,38 @@ fn connect_one(connected: &mut Connected, number: usize, kind: Kind) -> io::Resu
     Ok(())
 }
 
-/// A copy of the caller's own stream, when that is a terminal.
-fn own_terminal(number: usize) -> io::Result<Option<OwnedFd>> {
+/// A pipe between the program and a file of the caller. Answers the program's end.
+fn relay(connected: &mut Connected, number: usize, file: OwnedFd) -> io::Result<OwnedFd> {
+    let (read, write) = pipe()?;
+    let (theirs, pump) = if number == 0 {
+        (read, Pump::to_program(file, write))
+    } else {
+        (write, Pump::from_program(number, read, Sink::File(file)))
+    };
+    connected.pumps.push(pump);
+    Ok(theirs)
+}
+
+/// A terminal could be read, written into and controlled. A file that is open for reading only could be opened
+/// again, for writing, through /proc/self/fd.
+fn must_be_relayed(file: BorrowedFd<'_>, number: usize) -> bool {
+    is_terminal(file) || number == 0 && is_readable_file(file)
+}
+
+fn is_readable_file(file: BorrowedFd<'_>) -> bool {
+    use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+    let regular =
+        fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+    regular && fcntl_getfl(file).is_ok_and(|flags| !flags.intersects(OFlags::WRONLY | OFlags::RDWR))
+}
+
+/// A copy of the caller's own stream, when that must be relayed.
+fn own_stream(number: usize) -> io::Result<Option<OwnedFd>> {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let file: BorrowedFd<'_> = match number {
         0 => stdin.as_fd(),
         1 => stdout.as_fd(),
         _ => stderr.as_fd(),
     };
-    if is_terminal(file) { duplicate(file).map(Some) } else { Ok(None) }
+    if must_be_relayed(file, number) { duplicate(file).map(Some) } else { Ok(None) }
 }

@@ -63,7 +63,9 @@ pub(super) fn follow(policy: &Policy, request: &Request, name: &OsStr) -> Result
             errno::problem("command", format!("`{}` cannot be followed", program.display()), e).at(&program)
         })?;
         if policy.filesystem.toolchain == Wanted::Auto {
-            followed.toolchains.extend(toolchain::of(&program, &real, request));
+            // The command is the caller's word, and so is what PATH finds; the path in a `#!` line is not.
+            let named_by_caller = followed.chain.is_empty() || by_name;
+            followed.toolchains.extend(toolchain::of(&program, &real, request, named_by_caller));
         }
         next = interpreter(&real, request)?;
         followed.chain.push(Link { said, outside, program, real, by_name });

@@ -2,7 +2,9 @@
 //! folders, sockets and FIFOs that lead to processes outside.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -10,6 +12,7 @@ use ringfence_policy::{Access, Policy, Problem};
 
 use super::Request;
 use super::source::{self, expand, lexical};
+use crate::errno;
 use crate::layout::{Layout, Node, Rank};
 
 /// How many entries of a granted folder are looked at, nearest first, for sockets and FIFOs. It bounds the cost
@@ -21,6 +24,7 @@ const MOST_LOOKED_AT: usize = 4096;
 pub(super) struct Protection {
     pub(super) unprotected: Vec<PathBuf>,
     pub(super) unsearched: Vec<PathBuf>,
+    pub(super) denied_nothing: Vec<String>,
 }
 
 /// Covers and pins.
@@ -32,20 +36,32 @@ pub(super) fn protect(
     let mut protection = Protection::default();
     pin_protected_names(layout, policy, &mut protection);
     cover_channels(layout, &mut protection);
+    cover_kernel_views(layout)?;
     for pattern in &policy.filesystem.deny {
-        deny(layout, pattern, request)?;
+        if !deny(layout, pattern, request)? {
+            protection.denied_nothing.push(pattern.clone());
+        }
     }
     pin_ancestors(layout);
     Ok(protection)
 }
 
-/// The host folders that a policy (or its toolchain) shows: (path inside, host path, writable).
+/// The host folders that a policy shows: (path inside, host path, writable).
 fn granted_folders(layout: &Layout) -> Vec<(PathBuf, PathBuf, bool)> {
-    let granted = |rank| matches!(rank, Rank::Profile | Rank::Caller);
+    folders(layout, |rank, _| matches!(rank, Rank::Profile | Rank::Caller))
+}
+
+/// The host folders that are searched for ways out: all but the host's own programs and configuration.
+fn searched_folders(layout: &Layout) -> Vec<(PathBuf, PathBuf, bool)> {
+    let system = |path: &Path| ["/usr", "/etc"].iter().any(|folder| path.starts_with(folder));
+    folders(layout, |rank, source| rank > Rank::Base || !system(source))
+}
+
+fn folders(layout: &Layout, wanted: impl Fn(Rank, &Path) -> bool) -> Vec<(PathBuf, PathBuf, bool)> {
     layout
         .nodes()
         .filter_map(|(path, rank, node)| match node {
-            Node::Bind { source, access, .. } if granted(rank) && source.is_folder() => {
+            Node::Bind { source, access, .. } if wanted(rank, &source.path) && source.is_folder() => {
                 Some((path.to_owned(), source.path.clone(), *access == Access::Write))
             }
             _ => None,
@@ -61,12 +77,13 @@ fn pin_protected_names(layout: &mut Layout, policy: &Policy, protection: &mut Pr
             if layout.at(&path).is_some() {
                 continue;
             }
-            match fs::symlink_metadata(host.join(name)) {
-                Ok(there) if !there.is_symlink() => {
-                    let node = Node::Pin { access: Access::Read, folder: there.is_dir() };
-                    layout.put(path, Rank::Profile, node);
+            // A link is pinned by what it leads to.
+            match layout.look_up(&path).filter(|found| found.host.is_some()) {
+                Some(found) => {
+                    let node = Node::Pin { access: Access::Read, folder: found.folder };
+                    layout.put(found.path, Rank::Profile, node);
                 }
-                _ => protection.unprotected.push(host.join(name)),
+                None => protection.unprotected.push(host.join(name)),
             }
         }
     }
@@ -74,67 +91,156 @@ fn pin_protected_names(layout: &mut Layout, policy: &Policy, protection: &mut Pr
 
 /// Sockets, and FIFOs of read-only folders: a read-only mount does not stop a connect or a write.
 fn cover_channels(layout: &mut Layout, protection: &mut Protection) {
-    for (folder, host, writable) in granted_folders(layout) {
+    for (folder, host, writable) in searched_folders(layout) {
         let mut left = MOST_LOOKED_AT;
+        let mut complete = true;
         let mut queue = VecDeque::from([host.clone()]);
         while let Some(next) = queue.pop_front() {
-            let Ok(entries) = fs::read_dir(&next) else { continue };
+            let Ok(entries) = fs::read_dir(&next) else {
+                complete = false;
+                continue;
+            };
             for entry in entries.flatten() {
                 let Ok(kind) = entry.file_type() else { continue };
                 left = left.saturating_sub(1);
                 let below = entry.path();
-                let inside = below.strip_prefix(&host).map(|rest| folder.join(rest));
-                let Ok(inside) = inside else { continue };
+                let Ok(inside) = below.strip_prefix(&host).map(|rest| folder.join(rest)) else { continue };
+                // Something else may be shown at that place.
+                let shown = || layout.host_path(&inside).as_ref() == Some(&below);
                 if kind.is_dir() {
                     queue.push_back(below);
-                } else if source::is_channel(kind) && !(writable && source::is_fifo(kind)) {
+                } else if source::is_channel(kind) && !(writable && source::is_fifo(kind)) && shown() {
                     layout.put(inside, Rank::Deny, Node::Cover { folder: false });
                 }
             }
             if left == 0 && !queue.is_empty() {
-                protection.unsearched.push(folder.clone());
+                complete = false;
                 break;
             }
+        }
+        if !complete {
+            protection.unsearched.push(folder);
         }
     }
 }
 
-/// Hides a path, or what a glob matches now, wherever it would be seen: by its path inside and by its path on
-/// the host.
-fn deny(layout: &mut Layout, pattern: &str, request: &Request) -> Result<(), Problem> {
-    let absolute = expand(Path::new(pattern), request)?;
-    let text = absolute.to_str().unwrap_or_default().to_owned();
-    if !text.contains(['*', '?', '[', '{']) {
-        let plain = layout.behind_links(&lexical(&absolute));
-        let real = fs::canonicalize(&plain).unwrap_or_else(|_| plain.clone());
-        for path in [plain, real] {
-            hide_everywhere(layout, &path)?;
-        }
+/// File systems that are views of the kernel: below a granted folder they would show the host's processes, or act
+/// on the host.
+const KERNEL_VIEWS: [&str; 12] = [
+    "proc",
+    "sysfs",
+    "cgroup",
+    "cgroup2",
+    "debugfs",
+    "tracefs",
+    "securityfs",
+    "configfs",
+    "bpf",
+    "pstore",
+    "efivarfs",
+    "binfmt_misc",
+];
+
+/// Covers what the host has mounted inside a granted folder and is no file system of files.
+fn cover_kernel_views(layout: &mut Layout) -> Result<(), Problem> {
+    let grants = searched_folders(layout);
+    if grants.is_empty() {
         return Ok(());
     }
-    let glob =
-        GlobBuilder::new(&text).literal_separator(true).backslash_escape(true).build().map_err(|e| {
-            Problem::request("deny", format!("`{pattern}` is not a glob: {}", e.kind())).at(pattern)
-        })?;
-    for path in matches(layout, &glob.compile_matcher(), &literal_prefix(&text)) {
-        hide(layout, &path)?;
+    for (point, kind) in host_mounts()? {
+        if !KERNEL_VIEWS.contains(&kind.as_str()) {
+            continue;
+        }
+        for (folder, host, _) in &grants {
+            if let Ok(rest) = point.strip_prefix(host)
+                && !rest.as_os_str().is_empty()
+            {
+                layout.put(folder.join(rest), Rank::Deny, Node::Cover { folder: point.is_dir() });
+            }
+        }
     }
     Ok(())
 }
 
-/// The folder that every match of a glob is in.
-fn literal_prefix(glob: &str) -> PathBuf {
-    let literal = |part: &&str| !part.contains(['*', '?', '[', '{', '\\']);
-    let parts: Vec<&str> = glob.split('/').take_while(literal).collect();
-    lexical(Path::new(&parts.join("/")))
+/// Mount points of the host and what is mounted there (proc_pid_mountinfo(5)).
+fn host_mounts() -> Result<Vec<(PathBuf, String)>, Problem> {
+    let path = "/proc/thread-self/mountinfo";
+    let text =
+        fs::read(path).map_err(|e| errno::problem("proc", format!("{path} cannot be read"), e).at(path))?;
+    let mounts = text.split(|byte| *byte == b'\n').filter_map(|line| {
+        let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+        let kind = words.iter().position(|word| *word == b"-").and_then(|at| words.get(at + 1))?;
+        let point = unescape(words.get(4)?);
+        Some((PathBuf::from(OsString::from_vec(point)), String::from_utf8_lossy(kind).into_owned()))
+    });
+    Ok(mounts.collect())
 }
 
-/// Paths inside that a glob matches, by either name, outermost only.
-fn matches(layout: &Layout, glob: &GlobMatcher, prefix: &Path) -> Vec<PathBuf> {
+/// Odd bytes of a path in mountinfo are written as a backslash and three octal digits.
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        match (first, after) {
+            (b'\\', [a, b, c, after @ ..]) => {
+                bytes.push((a & 7) << 6 | (b & 7) << 3 | (c & 7));
+                rest = after;
+            }
+            (byte, _) => bytes.push(*byte),
+        }
+    }
+    bytes
+}
+
+/// Hides a path, or what a glob matches now, wherever it would be seen: by its path inside and by its path on
+/// the host. Answers whether anything was there to be hidden.
+fn deny(layout: &mut Layout, pattern: &str, request: &Request) -> Result<bool, Problem> {
+    // What was written is the glob; the folder that it is relative to is taken literally.
+    let first_glob = pattern.split('/').position(|part| part.contains(['*', '?', '[', '{']));
+    let Some(first_glob) = first_glob else {
+        return hide_everywhere(layout, &expand(Path::new(pattern), request)?);
+    };
+    let parts: Vec<&str> = pattern.split('/').collect();
+    let (literal, rest) = parts.split_at(first_glob);
+    let literal = match literal.join("/") {
+        folder if folder.is_empty() && pattern.starts_with('/') => PathBuf::from("/"),
+        folder if folder.is_empty() => request.directory.clone(),
+        folder => expand(Path::new(&folder), request)?,
+    };
+    let glob = GlobBuilder::new(&rest.join("/")).literal_separator(true).backslash_escape(true).build();
+    let glob = glob
+        .map_err(|e| {
+            Problem::request("deny", format!("`{pattern}` is not a glob: {}", e.kind())).at(pattern)
+        })?
+        .compile_matcher();
+    let mut found = Vec::new();
+    for folder in names_of(layout, &literal) {
+        found.extend(matches(layout, &glob, &folder));
+    }
+    found.iter().try_for_each(|path| hide(layout, path))?;
+    Ok(!found.is_empty())
+}
+
+/// Every path that a written path may mean: as it stands, without `..`, and without links, outside and inside.
+fn names_of(layout: &Layout, written: &Path) -> Vec<PathBuf> {
+    let plain = layout.behind_links(&lexical(written));
+    let mut names = vec![];
+    names.extend(fs::canonicalize(written));
+    names.extend(fs::canonicalize(&plain));
+    names.extend(layout.look_up(&plain).map(|found| found.path));
+    names.push(plain);
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Paths inside that a glob, relative to a folder, matches by either name; outermost only.
+fn matches(layout: &Layout, glob: &GlobMatcher, base: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for (at, _, node) in layout.nodes() {
         let Node::Bind { source, .. } = node else { continue };
-        let related = |path: &Path| path.starts_with(prefix) || prefix.starts_with(path);
+        let related = |path: &Path| path.starts_with(base) || base.starts_with(path);
         if !related(at) && !related(&source.path) {
             continue;
         }
@@ -143,7 +249,8 @@ fn matches(layout: &Layout, glob: &GlobMatcher, prefix: &Path) -> Vec<PathBuf> {
             let Ok(entry) = entry else { continue };
             let rest = entry.path().strip_prefix(&source.path).unwrap_or(Path::new(""));
             let inside = if rest.as_os_str().is_empty() { at.to_path_buf() } else { at.join(rest) };
-            if glob.is_match(entry.path()) || glob.is_match(&inside) {
+            let is_match = |path: &Path| path.strip_prefix(base).is_ok_and(|rest| glob.is_match(rest));
+            if is_match(entry.path()) || is_match(&inside) {
                 found.push(inside);
                 if entry.file_type().is_dir() {
                     walk.skip_current_dir();
@@ -155,18 +262,24 @@ fn matches(layout: &Layout, glob: &GlobMatcher, prefix: &Path) -> Vec<PathBuf> {
 }
 
 /// Hides a path as it is named inside, and as it is named on the host, through every bind that shows it.
-fn hide_everywhere(layout: &mut Layout, path: &Path) -> Result<(), Problem> {
-    let through_binds: Vec<PathBuf> = layout
-        .nodes()
-        .filter_map(|(at, _, node)| match node {
-            Node::Bind { source, .. } if at != source.path => {
-                path.strip_prefix(&source.path).ok().map(|rest| at.join(rest))
+fn hide_everywhere(layout: &mut Layout, written: &Path) -> Result<bool, Problem> {
+    let mut places = Vec::new();
+    let mut exists = false;
+    for path in names_of(layout, written) {
+        exists |= fs::symlink_metadata(&path).is_ok() || layout.look_up(&path).is_some();
+        for (at, _, node) in layout.nodes() {
+            let Node::Bind { source, .. } = node else { continue };
+            if let Ok(rest) = path.strip_prefix(&source.path) {
+                places.push(if rest.as_os_str().is_empty() { at.to_path_buf() } else { at.join(rest) });
+            } else if source.path.starts_with(&path) {
+                // A folder below the denied one is shown somewhere else.
+                places.push(at.to_path_buf());
             }
-            _ => None,
-        })
-        .collect();
-    hide(layout, path)?;
-    through_binds.iter().try_for_each(|path| hide(layout, path))
+        }
+        places.push(path);
+    }
+    places.iter().try_for_each(|path| hide(layout, path))?;
+    Ok(exists)
 }
 
 fn hide(layout: &mut Layout, path: &Path) -> Result<(), Problem> {
@@ -175,19 +288,17 @@ fn hide(layout: &mut Layout, path: &Path) -> Result<(), Problem> {
         let why = format!("`{}` is the sandbox's own and cannot be denied", path.display());
         return Err(Problem::request("deny", why).at(path));
     }
-    let shown_here = layout.at(path).is_some();
-    layout.remove_below(path, |_, _| true);
-    if shown_here {
-        layout.remove(path);
+    if matches!(layout.at(path), Some(Node::Cover { .. })) {
+        return Ok(());
     }
     // A link is not mounted on; what it leads to is hidden instead.
-    let target = match layout.host_path(path).and_then(|host| fs::symlink_metadata(host).ok()) {
-        Some(there) if there.is_symlink() => layout.look_up(path).map(|found| (found.path, found.folder)),
-        Some(there) => Some((path.to_owned(), there.is_dir())),
-        None => None,
-    };
-    if let Some((path, folder)) = target {
-        layout.put(path, Rank::Deny, Node::Cover { folder });
+    let found = layout.look_up(path);
+    let real = found.as_ref().map_or_else(|| path.to_owned(), |found| found.path.clone());
+    layout.remove_below(&real, |_, _| true);
+    layout.remove(&real);
+    // Inside what is the sandbox's own there is nothing left to hide.
+    if let Some(found) = found.filter(|_| layout.host_path(&real).is_some()) {
+        layout.put(real, Rank::Deny, Node::Cover { folder: found.folder });
     }
     Ok(())
 }

@@ -34,7 +34,8 @@ pub(super) fn show(
         refuse_channel(&source)?;
         let path = grant.destination.as_deref().map_or_else(|| source.path.clone(), source::lexical);
         let path = layout.behind_links(&path);
-        check_place(&path, grant)?;
+        check_place(&path, grant.access)?;
+        refuse_kernel_view(&source)?;
         let also = (grant.destination.is_none() && written != path).then_some(written);
         let shown = Shown { grant, source, also };
         match by_path.get(&path) {
@@ -65,6 +66,7 @@ pub(super) fn show(
                 format!("`{}` is asked for both empty and from `{}`", path.display(), source.path.display());
             return Err(Problem::request("contradiction", why).at(&path));
         }
+        check_place(&path, Access::Write)?;
         base::make_room(layout, &path)?;
         layout.put(path, Rank::Caller, Node::Memory { size, mode: 0o755, sealed: false });
     }
@@ -141,7 +143,7 @@ fn working_directory_stays_outside(
 }
 
 /// Places that are a sandbox's own.
-fn check_place(path: &Path, grant: &Grant) -> Result<(), Problem> {
+fn check_place(path: &Path, access: Access) -> Result<(), Problem> {
     let bad = |why: &str, remedy: &str| {
         Err(Problem::request("path", format!("`{}` {why}", path.display())).at(path).remedy(remedy))
     };
@@ -157,13 +159,22 @@ fn check_place(path: &Path, grant: &Grant) -> Result<(), Problem> {
     if path.starts_with("/dev") && (!path.starts_with("/dev/shm") || path == Path::new("/dev/shm")) {
         return bad("is below /dev, and a sandbox has its own", "for a device node use --device");
     }
-    if grant.access == Access::Write && path.starts_with("/sys") {
+    if access == Access::Write && path.starts_with("/sys") {
         return bad("is the kernel's own configuration", "leave the flag out");
     }
-    if grant.destination.is_none() && grant.source.as_os_str() == "/" {
-        return bad("is the whole host", "show the folders that it needs");
-    }
     Ok(())
+}
+
+/// The host's /proc and /sys under another name are still the host's.
+fn refuse_kernel_view(source: &Source) -> Result<(), Problem> {
+    let view = ["/proc", "/sys/fs/cgroup", "/sys/kernel"].iter().find(|view| source.path.starts_with(view));
+    match view {
+        None => Ok(()),
+        Some(view) => {
+            let why = format!("`{}` is the kernel's view of the host ({view})", source.path.display());
+            Err(Problem::request("source", why).at(&source.path).remedy("leave the flag out"))
+        }
+    }
 }
 
 fn refuse_channel(source: &Source) -> Result<(), Problem> {

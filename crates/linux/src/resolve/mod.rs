@@ -81,7 +81,9 @@ pub struct Resolved {
     pub notes: Vec<String>,
     /// Protected names that do not exist yet, as host paths: nothing can be mounted over them.
     pub unprotected: Vec<PathBuf>,
-    /// Folders too large to be searched for sockets and FIFOs.
+    /// What the command's toolchain needed to be shown.
+    pub toolchains: Vec<PathBuf>,
+    /// Folders too large, or closed, to be searched for sockets and FIFOs.
     pub unsearched: Vec<PathBuf>,
 }
 
@@ -100,9 +102,12 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
     base::furnish(&mut layout, policy, request, host)?;
     grants::show(&mut layout, policy, request, &mut notes)?;
     let followed = command::follow(policy, request, name)?;
-    toolchain::show(&mut layout, &followed.toolchains)?;
+    let toolchains = toolchain::show(&mut layout, &followed.toolchains)?;
     let protection = deny::protect(&mut layout, policy, request)?;
     grants::check_mount_points(&layout)?;
+    for pattern in &protection.denied_nothing {
+        notes.push(format!("--deny {pattern} hides nothing: nothing of that name is there"));
+    }
     let environment = environment::build(policy, request, host, &layout, &followed.toolchains);
     let (program, program_file) = command::settle(&layout, request, &followed, &environment)?;
     let directory = directory(&layout, policy, request)?;
@@ -116,6 +121,7 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
         notes,
         unprotected: protection.unprotected,
         unsearched: protection.unsearched,
+        toolchains,
     })
 }
 

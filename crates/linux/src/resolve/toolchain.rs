@@ -44,7 +44,8 @@ fn pyenv(path: &Path, request: &Request) -> Option<PathBuf> {
     let name = path.file_name()?;
     wanted
         .split([':', '\n', ' '])
-        .filter(|version| !version.is_empty())
+        // One plain name: the file may come from a hostile repository.
+        .filter(|version| !version.is_empty() && !version.contains('/') && !version.starts_with('.'))
         .map(|version| versions.join(version).join("bin").join(name))
         .find(|program| program.is_file())
 }
@@ -74,41 +75,86 @@ fn rustup(path: &Path, request: &Request) -> Option<PathBuf> {
 }
 
 /// The toolchains of a program at its path (as found, perhaps a symlink) and its real path.
-pub(super) fn of(path: &Path, real: &Path, request: &Request) -> Vec<Toolchain> {
+///
+/// `named_by_caller`: the caller's own words led here (a command, a folder of PATH), not a file that may be
+/// hostile (a `#!` line, a link in a repository). What a hostile file names is shown only where it is
+/// unmistakably a language's installation; else the one file is.
+pub(super) fn of(path: &Path, real: &Path, request: &Request, named_by_caller: bool) -> Vec<Toolchain> {
     let mut found = Vec::new();
-    if let Some(environment) = virtual_environment(path) {
+    if let Some(environment) = virtual_environment(path, request) {
         let variables = [("VIRTUAL_ENV".into(), environment.clone().into())].into();
         found.push(Toolchain { bin: Some(environment.join("bin")), root: environment, variables });
     }
     let prefix =
         real.parent().filter(|bin| bin.file_name() == Some(OsStr::new("bin"))).and_then(Path::parent);
-    match prefix.filter(|prefix| is_a_toolchain(prefix, request)) {
-        Some(prefix) => found.push(Toolchain {
-            root: prefix.to_owned(),
-            bin: Some(prefix.join("bin")),
-            variables: BTreeMap::new(),
-        }),
-        None => found.push(Toolchain { root: real.to_owned(), bin: None, variables: BTreeMap::new() }),
-    }
+    let whole = |prefix: &&Path| {
+        let loose = named_by_caller && path.starts_with(prefix) && has_its_parts_beside(prefix);
+        may_be_shown(prefix, request)
+            && (is_an_installation(prefix) || loose && !is_first_level(prefix, request))
+    };
+    found.push(match prefix.filter(whole) {
+        Some(prefix) => {
+            Toolchain { root: prefix.to_owned(), bin: Some(prefix.join("bin")), variables: BTreeMap::new() }
+        }
+        None => Toolchain { root: real.to_owned(), bin: None, variables: BTreeMap::new() },
+    });
     found
 }
 
 /// The virtual environment that a program's path is in (`pyvenv.cfg`, PEP 405).
-fn virtual_environment(path: &Path) -> Option<PathBuf> {
-    let root = path.parent()?.parent()?;
-    root.join("pyvenv.cfg").is_file().then(|| root.to_owned())
+fn virtual_environment(path: &Path, request: &Request) -> Option<PathBuf> {
+    let bin = path.parent().filter(|bin| bin.file_name() == Some(OsStr::new("bin")))?;
+    let root = bin.parent().filter(|root| may_be_shown(root, request))?;
+    let marker = root.join("pyvenv.cfg");
+    (marker.is_file() && is_ours(&marker)).then(|| root.to_owned())
 }
 
-/// May a prefix be shown whole? Not a folder that is a person's: their home, what is above it, or the folders
-/// in it that hold more than programs.
-fn is_a_toolchain(prefix: &Path, request: &Request) -> bool {
+/// Unmistakably the installation of a language: its library is there.
+fn is_an_installation(prefix: &Path) -> bool {
+    let fixed = ["lib/rustlib", "lib/node_modules/npm", "lib/modules", "pkg/tool", "pyvenv.cfg"];
+    let python = || {
+        let entries = fs::read_dir(prefix.join("lib")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path().join("os.py")).any(|file| file.is_file())
+    };
+    fixed.iter().any(|name| prefix.join(name).exists()) || python()
+}
+
+/// It has libraries or data of its own beside its `bin`, and is not the root of another system.
+fn has_its_parts_beside(prefix: &Path) -> bool {
+    let has = |names: &[&str]| names.iter().any(|name| prefix.join(name).is_dir());
+    has(&["lib", "lib64", "libexec", "share"]) && !has(&["etc", "home", "root", "var"])
+}
+
+/// A folder right in the home: more than one program's.
+fn is_first_level(prefix: &Path, request: &Request) -> bool {
+    let home = fs::canonicalize(&request.home).unwrap_or_else(|_| request.home.clone());
+    prefix.parent() == Some(&home)
+}
+
+/// May a prefix be shown whole? Never what is a person's or everybody's: a home, what is above it, the folders in
+/// it that hold more than programs, a folder that others may write or own.
+fn may_be_shown(prefix: &Path, request: &Request) -> bool {
     let home = fs::canonicalize(&request.home).unwrap_or_else(|_| request.home.clone());
     let personal = [".local", ".cargo", ".config", ".ssh", ".cache"].map(|name| home.join(name));
-    prefix.parent().is_some() && !home.starts_with(prefix) && !personal.iter().any(|folder| folder == prefix)
+    let shared =
+        ["/tmp", "/var/tmp", "/dev/shm", "/run", "/mnt", "/media", "/srv", "/var", "/home", "/opt", "/etc"];
+    prefix.parent().is_some()
+        && !home.starts_with(prefix)
+        && !personal.iter().any(|folder| folder == prefix)
+        && !shared.iter().any(|folder| Path::new(folder) == prefix)
+        && is_ours(prefix)
 }
 
-/// Shows what is not yet to be seen, read-only.
-pub(super) fn show(layout: &mut Layout, toolchains: &[Toolchain]) -> Result<(), Problem> {
+/// Owned by the caller or by root, and writable by nobody else.
+fn is_ours(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let caller = rustix::process::geteuid().as_raw();
+    fs::metadata(path).is_ok_and(|m| (m.uid() == caller || m.uid() == 0) && m.mode() & 0o002 == 0)
+}
+
+/// Shows what is not yet to be seen, read-only. Answers what was shown.
+pub(super) fn show(layout: &mut Layout, toolchains: &[Toolchain]) -> Result<Vec<PathBuf>, Problem> {
+    let mut shown = Vec::new();
     for toolchain in toolchains {
         let source = Source::at(&toolchain.root)?;
         let same = |found: crate::layout::Found| found.identity() == Some((source.device, source.inode));
@@ -118,6 +164,7 @@ pub(super) fn show(layout: &mut Layout, toolchains: &[Toolchain]) -> Result<(), 
         super::base::make_room(layout, &toolchain.root)?;
         let node = Node::Bind { source, access: Access::Read, elsewhere: false };
         layout.put(&toolchain.root, Rank::Toolchain, node);
+        shown.push(toolchain.root.clone());
     }
-    Ok(())
+    Ok(shown)
 }
