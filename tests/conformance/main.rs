@@ -2,11 +2,19 @@
 //! Each has a control that shows the check able to fail.
 
 mod base;
+mod binds;
 mod debian;
 mod deny;
 mod environment;
 mod examples;
+mod identity;
 mod network;
 mod precedence;
+mod program;
+mod protected;
+mod report;
 mod rootfs;
+mod signals;
+mod streams;
+mod toolchain;
 mod tools;

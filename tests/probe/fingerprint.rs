@@ -53,7 +53,8 @@ fn fingerprint() -> String {
     let _to_a_string = writeln!(text, "leads its session {} and group {}", session == own, group == own);
     // SAFETY: numbers only: the secure bits, and the serial number of the session keyring, which is not made
     // (KEYCTL_GET_KEYRING_ID of KEY_SPEC_SESSION_KEYRING).
-    let (bits, keyring) = unsafe { (libc::prctl(libc::PR_GET_SECUREBITS), libc::syscall(libc::SYS_keyctl, 0, -3, 0)) };
+    let (bits, keyring) =
+        unsafe { (libc::prctl(libc::PR_GET_SECUREBITS), libc::syscall(libc::SYS_keyctl, 0, -3, 0)) };
     let _to_a_string = writeln!(text, "secure bits {bits:#x}\nkeyring {keyring}");
     let domain = fs::read_to_string("/proc/sys/kernel/domainname").unwrap_or_default();
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
