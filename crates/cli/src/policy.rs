@@ -234,10 +234,7 @@ mod tests {
         assert_eq!(changed(&["--user", "auto"]).process.user, HostUser::Auto);
 
         let kept = changed(&["--keep-cap", "net_raw", "--keep-cap", "CAP_SYS_NICE"]).capabilities;
-        assert_eq!(
-            kept.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["CAP_NET_RAW", "CAP_SYS_NICE"]
-        );
+        assert_eq!(kept.iter().map(ToString::to_string).collect::<Vec<_>>(), ["CAP_NET_RAW", "CAP_SYS_NICE"]);
         let waived = changed(&["--allow-degraded", "ipc", "--allow-degraded=host-root"]).waived;
         assert!(waived.into_iter().eq([Guarantee::Ipc, Guarantee::HostRoot]));
     }

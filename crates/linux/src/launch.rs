@@ -41,6 +41,7 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
     let ours = above_streams(ours).map_err(failed("no socket to PID 1"))?;
     let theirs = above_streams(theirs).map_err(failed("no socket to PID 1"))?;
     let streams = own_numbers(streams).map_err(failed("a stream cannot be passed"))?;
+    give_pipes(&plan, &streams);
     let trees = idmap::clone_trees(&plan, supervisor.as_fd())?;
     let files = encode::Files {
         control: theirs.as_raw_fd(),
@@ -103,6 +104,30 @@ fn own_numbers(streams: Streams) -> io::Result<[Passed; 3]> {
     let [a, b, c] = passed;
     Ok([a?, b?, c?])
 }
+
+/// The program opens its own streams by name (`/dev/stdin`, `/dev/stdout`): a pipe belongs to who made it, and
+/// the program of a sandbox that root starts is somebody else. Engines do the same for their containers.
+fn give_pipes(plan: &Plan, streams: &[Passed; 3]) {
+    let Some((uid, gid)) = plan.identity.mapped_mounts else { return };
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let callers = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+    for (stream, caller) in streams.iter().zip(callers) {
+        let file = match stream {
+            Passed::Own(file) => file.as_fd(),
+            Passed::Callers(_) => caller,
+            Passed::Missing => continue,
+        };
+        // Only a pipe without a name: a FIFO on a disk is the host's.
+        if rustix::fs::fstatfs(file).is_ok_and(|stat| stat.f_type == PIPE_FILE_SYSTEM) {
+            let owner = (Some(rustix::fs::Uid::from_raw(uid)), Some(rustix::fs::Gid::from_raw(gid)));
+            // Without it the program can still use the stream itself.
+            let _stream_works_anyway = rustix::fs::fchown(file, owner.0, owner.1);
+        }
+    }
+}
+
+/// `PIPEFS_MAGIC` (statfs(2)).
+const PIPE_FILE_SYSTEM: i64 = 0x5049_5045;
 
 /// What the child needs, prepared: it allocates nothing and calls no library.
 struct Child<'a> {

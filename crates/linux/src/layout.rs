@@ -201,6 +201,13 @@ impl Layout {
         }
     }
 
+    /// Does a grant say what stands at a path? Nothing else replaces that.
+    #[must_use]
+    pub(crate) fn is_granted(&self, path: &Path) -> bool {
+        let at = if self.nodes.contains_key(path) { path } else { self.container(path).0 };
+        self.nodes.get(at).is_some_and(|(rank, _)| *rank > Rank::Toolchain) && self.host_path(path).is_some()
+    }
+
     /// Is some node at or below the path?
     fn leads_somewhere(&self, path: &Path) -> bool {
         self.nodes.range(path.to_path_buf()..).next().is_some_and(|(at, _)| at.starts_with(path))

@@ -151,6 +151,7 @@ const EMPTY_FOLDER: &str = "/.ringfence-empty-folder";
 /// A guarantee that this host cannot give and the policy does not waive; a limit above what the caller has.
 pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> Result<Plan, Problem> {
     let identity = Identity::decide(policy, host, random)?;
+    check_devices(resolved, &identity)?;
     let namespaces: Vec<_> =
         NAMESPACES.into_iter().filter(|name| *name != "net" || policy.network == Network::None).collect();
     let mut steps = Vec::new();
@@ -193,6 +194,22 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
     })
 }
 
+/// A device node cannot be mapped to the unprivileged id that root's sandboxes get: what only its owner or group
+/// may open would be shown and useless.
+fn check_devices(resolved: &Resolved, identity: &Identity) -> Result<(), Problem> {
+    let Some((uid, gid)) = identity.mapped_mounts else { return Ok(()) };
+    for (path, rank, node) in resolved.layout.nodes() {
+        let Node::Device { source } = node else { continue };
+        let theirs = source.owner.0 == uid || source.owner.1 == gid || source.mode & 0o006 != 0;
+        if rank == Rank::Caller && !theirs {
+            let why = format!("`{}` may be opened by user {} only", path.display(), source.owner.0);
+            let remedy = "--user NAME runs it as one who may, --allow-degraded=host-root as root";
+            return Err(Problem::request("device", why).at(path).errno("EACCES").remedy(remedy));
+        }
+    }
+    Ok(())
+}
+
 fn writable(resolved: &Resolved) -> Vec<PathBuf> {
     let writable = |node: &Node| match node {
         Node::Bind { source, access: Access::Write, .. } => Some(source.path.clone()),
@@ -223,8 +240,9 @@ fn build_files(steps: &mut Vec<Step>, policy: &Policy, resolved: &Resolved, iden
     }
     let mut builder = Builder { steps, made: Vec::new(), policy, identity };
     for (path, rank, node) in layout.nodes() {
-        if !matches!(layout.container(path).1, Node::Bind { .. } | Node::Proc) {
-            builder.make_way(path, node);
+        let (container, kind) = layout.container(path);
+        if !matches!(kind, Node::Bind { .. } | Node::Proc) {
+            builder.make_way(container, path, node);
         }
         builder.node(path, rank, node);
     }
@@ -249,9 +267,9 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Makes the folders above a path, and the thing to mount on, in what is the sandbox's own.
-    fn make_way(&mut self, path: &Path, node: &Node) {
-        let above: Vec<_> = path.ancestors().skip(1).filter(|above| above.parent().is_some()).collect();
+    /// Makes the folders between a container and a path, and the thing to mount on, in what is the sandbox's own.
+    fn make_way(&mut self, container: &Path, path: &Path, node: &Node) {
+        let above: Vec<_> = path.ancestors().skip(1).take_while(|above| *above != container).collect();
         for folder in above.into_iter().rev() {
             self.make_folder(folder, 0o755);
         }

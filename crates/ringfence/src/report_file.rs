@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use ringfence_linux::errno_name;
 use ringfence_policy::{Problem, Report};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, statat, unlinkat};
 
@@ -27,21 +28,21 @@ impl ReportFile {
     /// The folder does not exist or cannot be written.
     pub fn create(path: &Path) -> Result<Self, Problem> {
         let failed = |what: &str, error: std::io::Error| {
-            Problem::request(
-                "report",
-                format!("the report `{}` cannot be written: {what}: {error}", path.display()),
-            )
-            .at(path)
-            .remedy("name a file in a folder that exists and that you can write")
+            let errno = error.raw_os_error().map_or_else(|| error.to_string(), errno_name);
+            let message = format!("the report `{}` cannot be written: {what}", path.display());
+            Problem::request("report", message)
+                .at(path)
+                .errno(errno)
+                .remedy("name a file in a folder that exists and that you can write")
         };
         let name = path.file_name().map(PathBuf::from);
         let name =
             name.ok_or_else(|| failed("it has no file name", std::io::ErrorKind::InvalidInput.into()))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = fs::canonicalize(folder).map_err(|e| failed("its folder", e))?;
+        let folder = fs::canonicalize(folder).map_err(|e| failed("its folder cannot be reached", e))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder =
-            rustix::fs::open(&folder, flags, Mode::empty()).map_err(|e| failed("its folder", e.into()))?;
+        let folder = rustix::fs::open(&folder, flags, Mode::empty())
+            .map_err(|e| failed("its folder cannot be opened", e.into()))?;
         // It is renamed over what is there: root would replace `/dev/null`, anybody a link to something else.
         if statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|there| !is_plain_file(there.st_mode))
         {
@@ -52,7 +53,7 @@ impl ReportFile {
         let temporary = PathBuf::from(format!(".{}.{}", name.display(), std::process::id()));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&folder, &temporary, flags, Mode::from_raw_mode(0o644))
-            .map_err(|e| failed("a file beside it", e.into()))?;
+            .map_err(|e| failed("no file can be made beside it", e.into()))?;
         Ok(Self { folder, name, temporary, file: file.into() })
     }
 

@@ -74,7 +74,7 @@ pub(crate) fn furnish(
             etc(layout, policy, request, host);
         }
         Base::Empty => {}
-        Base::Rootfs(folder) => rootfs(layout, folder, request)?,
+        Base::Rootfs(folder) => rootfs(layout, folder, policy, request)?,
     }
     let memory = |size: u64, mode: u32| Node::Memory { size, mode, sealed: false };
     let tmp = policy.limits.tmp().0;
@@ -146,19 +146,24 @@ fn etc(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) {
             groups.push(format!("{}:x:{id}:", if id == 0 { "root" } else { "nogroup" }));
         }
     }
-    let hostname = &policy.process.hostname;
     let mut put = |name: &str, content: String| {
         layout.put(Path::new("/etc").join(name), Rank::Base, Node::Text { content: content.into_bytes() });
     };
     put("passwd", users.join("\n") + "\n");
     put("group", groups.join("\n") + "\n");
-    put("hosts", format!("127.0.0.1 localhost {hostname}\n::1 localhost {hostname}\n"));
-    put("hostname", format!("{hostname}\n"));
+    names_files(policy).into_iter().for_each(|(name, content)| put(name, content));
     if policy.network == Network::Host
         && let Ok(resolver) = fs::read_to_string("/etc/resolv.conf")
     {
         put("resolv.conf", resolver);
     }
+}
+
+/// Who this machine is and what it knows by name: itself.
+fn names_files(policy: &Policy) -> [(&'static str, String); 2] {
+    let hostname = &policy.process.hostname;
+    let hosts = format!("127.0.0.1 localhost {hostname}\n::1 localhost {hostname}\n");
+    [("hosts", hosts), ("hostname", format!("{hostname}\n"))]
 }
 
 /// The caller's name; letters that /etc/passwd could not hold make it `user`.
@@ -173,7 +178,7 @@ pub(crate) fn user_name(request: &Request, host: &Host) -> String {
 
 /// Another system: its top-level folders one by one, so that what every sandbox has can stand beside them and
 /// nothing needs to be made in the folder itself.
-fn rootfs(layout: &mut Layout, folder: &Path, request: &Request) -> Result<(), Problem> {
+fn rootfs(layout: &mut Layout, folder: &Path, policy: &Policy, request: &Request) -> Result<(), Problem> {
     let (_, source) = source::locate(folder, request)?;
     if !source.is_folder() {
         let why = format!("the rootfs `{}` is not a folder", source.path.display());
@@ -189,6 +194,13 @@ fn rootfs(layout: &mut Layout, folder: &Path, request: &Request) -> Result<(), P
         }
     }
     show_children(layout, Path::new("/"), &source.path)?;
+    for (name, content) in names_files(policy) {
+        let path = Path::new("/etc").join(name);
+        if layout.look_up(&path).is_none() {
+            make_room(layout, &path)?;
+            layout.put(path, Rank::Base, Node::Text { content: content.into_bytes() });
+        }
+    }
     for own in ["/proc", "/dev", "/tmp", "/sys"] {
         layout.put(own, Rank::Base, Node::Folder { mode: 0o755 });
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ringfence_policy::{Base, Policy, Problem, Reason, Toolchain as Wanted};
 
-use super::toolchain::{self, Toolchain};
+use super::toolchain::{self, Named, Toolchain};
 use super::{Request, SameFile};
 use crate::errno;
 use crate::layout::{Found, Layout};
@@ -63,9 +63,12 @@ pub(super) fn follow(policy: &Policy, request: &Request, name: &OsStr) -> Result
             errno::problem("command", format!("`{}` cannot be followed", program.display()), e).at(&program)
         })?;
         if policy.filesystem.toolchain == Wanted::Auto {
-            // The command is the caller's word, and so is what PATH finds; the path in a `#!` line is not.
-            let named_by_caller = followed.chain.is_empty() || by_name;
-            followed.toolchains.extend(toolchain::of(&program, &real, request, named_by_caller));
+            let named = match (by_name || !is_path(&said), followed.chain.is_empty()) {
+                (true, _) => Named::InPath,
+                (false, true) => Named::ByPath,
+                (false, false) => Named::ByFile,
+            };
+            followed.toolchains.extend(toolchain::of(&program, &real, request, named));
         }
         next = interpreter(&real, request)?;
         followed.chain.push(Link { said, outside, program, real, by_name });
@@ -253,8 +256,21 @@ fn find_inside(
     let (path, found) = found.ok_or_else(|| not_found(name, "is not found inside the sandbox"))?;
     if let Some((host, _)) = &found.host {
         is_executable(host)?;
+        check_interpreter_inside(layout, &path, host)?;
     }
     settled(path, &found)
+}
+
+/// The interpreter that a script's first line names must be inside too; the kernel would only say ENOENT.
+fn check_interpreter_inside(layout: &Layout, script: &Path, host: &Path) -> Result<(), Problem> {
+    let line = shebang(host).unwrap_or_default();
+    let Some(interpreter) = line.split_whitespace().next() else { return Ok(()) };
+    if layout.look_up(Path::new(interpreter)).is_some_and(|found| !found.folder) {
+        return Ok(());
+    }
+    let why = format!("`{}` needs the interpreter `{interpreter}`, which is not inside", script.display());
+    let problem = Problem::new(Reason::NotExecutable, "interpreter", why).at(interpreter).errno("ENOENT");
+    Err(problem.remedy("show it with --ro"))
 }
 
 /// What PATH inside finds.

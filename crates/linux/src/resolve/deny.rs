@@ -197,7 +197,8 @@ fn unescape(text: &[u8]) -> Vec<u8> {
 /// the host. Answers whether anything was there to be hidden.
 fn deny(layout: &mut Layout, pattern: &str, request: &Request) -> Result<bool, Problem> {
     // What was written is the glob; the folder that it is relative to is taken literally.
-    let first_glob = pattern.split('/').position(|part| part.contains(['*', '?', '[', '{']));
+    let is_glob = |part: &str| part.replace("${", "").contains(['*', '?', '[', '{']);
+    let first_glob = pattern.split('/').position(is_glob);
     let Some(first_glob) = first_glob else {
         return hide_everywhere(layout, &expand(Path::new(pattern), request)?);
     };
@@ -263,6 +264,7 @@ fn matches(layout: &Layout, glob: &GlobMatcher, base: &Path) -> Vec<PathBuf> {
 
 /// Hides a path as it is named inside, and as it is named on the host, through every bind that shows it.
 fn hide_everywhere(layout: &mut Layout, written: &Path) -> Result<bool, Problem> {
+    refuse_own(&lexical(written))?;
     let mut places = Vec::new();
     let mut exists = false;
     for path in names_of(layout, written) {
@@ -282,12 +284,18 @@ fn hide_everywhere(layout: &mut Layout, written: &Path) -> Result<bool, Problem>
     Ok(exists)
 }
 
-fn hide(layout: &mut Layout, path: &Path) -> Result<(), Problem> {
+/// What every sandbox has cannot be denied: programs do not start without it.
+fn refuse_own(path: &Path) -> Result<(), Problem> {
     let own = ["/", "/proc", "/dev", "/tmp"].map(Path::new);
     if own.contains(&path) || path.starts_with("/proc") {
         let why = format!("`{}` is the sandbox's own and cannot be denied", path.display());
         return Err(Problem::request("deny", why).at(path));
     }
+    Ok(())
+}
+
+fn hide(layout: &mut Layout, path: &Path) -> Result<(), Problem> {
+    refuse_own(path)?;
     if matches!(layout.at(path), Some(Node::Cover { .. })) {
         return Ok(());
     }

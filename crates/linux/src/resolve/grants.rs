@@ -219,7 +219,9 @@ pub(super) fn check_mount_points(layout: &Layout) -> Result<(), Problem> {
         let below = source.path.join(rest);
         let folder = at.display();
         let remedy = format!("make `{}` on the host first, or put it outside `{folder}`", below.display());
+        let through_link = |parent: &Path| fs::canonicalize(parent).is_ok_and(|real| real != parent);
         let why = match fs::symlink_metadata(&below) {
+            Ok(_) if below.parent().is_some_and(through_link) => "is behind a symlink there",
             Ok(there) if there.is_symlink() => "is a symlink there",
             Ok(there) if there.is_dir() != wants_folder && wants_folder => "is not a folder there",
             Ok(there) if there.is_dir() != wants_folder => "is a folder there",

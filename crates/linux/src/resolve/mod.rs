@@ -45,11 +45,17 @@ impl Request {
             crate::errno::problem("workdir", "the working directory cannot be found", e)
                 .remedy("change to another one")
         })?;
-        let environment: BTreeMap<_, _> = std::env::vars_os().collect();
+        let request = Self { command, directory, environment: BTreeMap::new(), home: PathBuf::new() };
+        Ok(request.with_environment(std::env::vars_os().collect()))
+    }
+
+    /// The same request from a caller with another environment, and the home that it names.
+    #[must_use]
+    pub fn with_environment(self, environment: BTreeMap<OsString, OsString>) -> Self {
         let home = environment.get(std::ffi::OsStr::new("HOME")).map(PathBuf::from);
         let account = || accounts::by_id(rustix::process::geteuid().as_raw()).map(|a| PathBuf::from(a.home));
         let home = home.filter(|home| home.is_absolute()).or_else(account).unwrap_or_else(|| "/".into());
-        Ok(Self { command, directory, environment, home })
+        Self { environment, home, ..self }
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Source {
     pub kind: u32,
     /// Its owner.
     pub owner: (u32, u32),
+    /// The permission bits of its mode.
+    pub mode: u32,
 }
 
 impl Source {
@@ -43,6 +45,7 @@ impl Source {
             inode: metadata.ino(),
             kind: metadata.mode() & libc::S_IFMT,
             owner: (metadata.uid(), metadata.gid()),
+            mode: metadata.mode() & 0o7777,
         }
     }
 

@@ -22,6 +22,17 @@ pub(super) struct Toolchain {
     pub(super) variables: BTreeMap<OsString, OsString>,
 }
 
+/// Whose word led to a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// The caller's PATH holds it.
+    InPath,
+    /// The caller named its path; links on the way may be a hostile repository's.
+    ByPath,
+    /// A file named it, in its `#!` line.
+    ByFile,
+}
+
 /// Follows one step from what PATH names to what runs: a version manager's shim to its program. `None` when the
 /// path is no shim.
 pub(super) fn behind_shim(path: &Path, request: &Request) -> Option<PathBuf> {
@@ -76,10 +87,9 @@ fn rustup(path: &Path, request: &Request) -> Option<PathBuf> {
 
 /// The toolchains of a program at its path (as found, perhaps a symlink) and its real path.
 ///
-/// `named_by_caller`: the caller's own words led here (a command, a folder of PATH), not a file that may be
-/// hostile (a `#!` line, a link in a repository). What a hostile file names is shown only where it is
-/// unmistakably a language's installation; else the one file is.
-pub(super) fn of(path: &Path, real: &Path, request: &Request, named_by_caller: bool) -> Vec<Toolchain> {
+/// What a hostile file names is shown only where it is unmistakably a language's installation; else the one file
+/// is.
+pub(super) fn of(path: &Path, real: &Path, request: &Request, named: Named) -> Vec<Toolchain> {
     let mut found = Vec::new();
     if let Some(environment) = virtual_environment(path, request) {
         let variables = [("VIRTUAL_ENV".into(), environment.clone().into())].into();
@@ -88,7 +98,12 @@ pub(super) fn of(path: &Path, real: &Path, request: &Request, named_by_caller: b
     let prefix =
         real.parent().filter(|bin| bin.file_name() == Some(OsStr::new("bin"))).and_then(Path::parent);
     let whole = |prefix: &&Path| {
-        let loose = named_by_caller && path.starts_with(prefix) && has_its_parts_beside(prefix);
+        let by_caller = match named {
+            Named::InPath => true,
+            Named::ByPath => path.starts_with(prefix),
+            Named::ByFile => false,
+        };
+        let loose = by_caller && has_its_parts_beside(prefix);
         may_be_shown(prefix, request)
             && (is_an_installation(prefix) || loose && !is_first_level(prefix, request))
     };
@@ -158,7 +173,7 @@ pub(super) fn show(layout: &mut Layout, toolchains: &[Toolchain]) -> Result<Vec<
     for toolchain in toolchains {
         let source = Source::at(&toolchain.root)?;
         let same = |found: crate::layout::Found| found.identity() == Some((source.device, source.inode));
-        if layout.look_up(&toolchain.root).is_some_and(same) {
+        if layout.look_up(&toolchain.root).is_some_and(same) || layout.is_granted(&toolchain.root) {
             continue;
         }
         super::base::make_room(layout, &toolchain.root)?;
