@@ -44,9 +44,10 @@ impl ReportFile {
         let folder = rustix::fs::open(&folder, flags, Mode::empty())
             .map_err(|e| failed("its folder cannot be opened", e.into()))?;
         // It is renamed over what is there: root would replace `/dev/null`, anybody a link to something else.
-        if statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|there| !is_plain_file(there.st_mode))
-        {
-            let message = format!("`{}` is not a plain file, and a report would replace it", path.display());
+        let there = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).ok();
+        if let Some(there) = there.filter(|there| !is_plain_file(there.st_mode)) {
+            let kind = if is_folder(there.st_mode) { "a folder" } else { "not a plain file" };
+            let message = format!("`{}` is {kind}, and a report would replace it", path.display());
             let remedy = "name a file, or open it in the caller and write --report fd:N";
             return Err(Problem::request("report", message).at(path).remedy(remedy));
         }
@@ -88,6 +89,10 @@ impl ReportFile {
         self.file.write_all(&text).and_then(|()| self.file.sync_data()).map_err(failed)?;
         renameat(&self.folder, &self.temporary, &self.folder, &self.name).map_err(|e| failed(e.into()))
     }
+}
+
+const fn is_folder(mode: u32) -> bool {
+    mode & 0o170_000 == 0o040_000
 }
 
 const fn is_plain_file(mode: u32) -> bool {

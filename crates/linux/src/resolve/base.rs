@@ -194,11 +194,18 @@ fn rootfs(layout: &mut Layout, folder: &Path, policy: &Policy, request: &Request
         }
     }
     show_children(layout, Path::new("/"), &source.path)?;
-    for (name, content) in names_files(policy) {
-        let path = Path::new("/etc").join(name);
-        if layout.look_up(&path).is_none() {
-            make_room(layout, &path)?;
-            layout.put(path, Rank::Base, Node::Text { content: content.into_bytes() });
+    // Its /etc becomes a folder of the sandbox's own, so that two of its files can be.
+    let etc = Path::new("/etc");
+    if let Some(Node::Bind { source, .. }) = layout.at(etc)
+        && source.is_folder()
+    {
+        let folder = source.path.clone();
+        layout.put(etc, Rank::Base, Node::Folder { mode: 0o755 });
+        show_children(layout, etc, &folder)?;
+    }
+    if !matches!(layout.at(etc), Some(Node::Bind { .. } | Node::Link { .. })) {
+        for (name, content) in names_files(policy) {
+            layout.put(etc.join(name), Rank::Base, Node::Text { content: content.into_bytes() });
         }
     }
     for own in ["/proc", "/dev", "/tmp", "/sys"] {

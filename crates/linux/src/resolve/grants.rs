@@ -230,13 +230,22 @@ pub(super) fn check_mount_points(layout: &Layout) -> Result<(), Problem> {
         };
         let what =
             format!("nothing can be mounted at `{}`: it is inside `{folder}`, and {why}", path.display());
-        let remedy =
-            format!("{remedy}; or --tmpfs {} makes an empty folder around it", parent(path).display());
+        let remedy = match folder_around(layout, at, path) {
+            Some(around) => {
+                format!("{remedy}; or --tmpfs {} makes an empty folder around it", around.display())
+            }
+            None => remedy,
+        };
         return Err(Problem::request("mount-point", what).at(path).remedy(remedy));
     }
     Ok(())
 }
 
-fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(path)
+/// The nearest folder above a path, inside a bind, that an empty one could be mounted on.
+fn folder_around<'a>(layout: &Layout, bind: &Path, path: &'a Path) -> Option<&'a Path> {
+    let exists = |above: &&Path| {
+        let host = layout.host_path(above);
+        host.is_some_and(|host| fs::symlink_metadata(host).is_ok_and(|there| there.is_dir()))
+    };
+    path.ancestors().skip(1).take_while(|above| *above != bind).find(exists)
 }
