@@ -32,9 +32,13 @@ use plan::Plan;
 use sys::Fd;
 use wire::Op;
 
-/// Runs the plan in the file that the one argument names.
-fn main(plan_fd: Fd) -> ! {
-    let Ok(plan) = Plan::map(plan_fd) else { sys::exit(125) };
+/// Runs the plan in the file that the first argument names; the second is the socket that the supervisor listens
+/// on, for the one failure that comes before the plan can say so.
+fn main(plan_fd: Fd, control: Fd) -> ! {
+    let plan = match Plan::map(plan_fd) {
+        Ok(plan) => plan,
+        Err(errno) => steps::fail_on(control, u32::MAX, errno.into()),
+    };
     let mut context = steps::Context { plan, old_root: None };
     for (index, step) in plan.steps.iter().enumerate() {
         if step.op == Op::Fork as u32 {

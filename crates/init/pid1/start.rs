@@ -117,19 +117,30 @@ core::arch::global_asm!(
 unsafe extern "C" fn entry(stack: *const usize) -> ! {
     // SAFETY: the kernel put argc and that many argument pointers, then a null, at the stack's start.
     let (count, argument) = unsafe { (*stack, *stack.add(2) as *const u8) };
-    if count != 2 {
+    if count != 3 {
         sys::exit(125);
     }
+    // SAFETY: the kernel put a third argument there, as counted.
+    let control = unsafe { *stack.add(3) as *const u8 };
+    // SAFETY: both are terminated strings.
+    unsafe { crate::main(descriptor(argument), descriptor(control)) }
+}
+
+/// The number that a terminated string says.
+///
+/// # Safety
+/// `text` must point to a terminated string.
+unsafe fn descriptor(text: *const u8) -> Fd {
     let mut number = 0_i32;
     for offset in 0..10 {
-        // SAFETY: the argument is a terminated string; the loop ends at its NUL.
-        let byte = unsafe { *argument.add(offset) };
+        // SAFETY: the caller vouches for the string; the loop ends at its NUL.
+        let byte = unsafe { *text.add(offset) };
         if !byte.is_ascii_digit() {
             break;
         }
         number = number.wrapping_mul(10).wrapping_add(i32::from(byte - b'0'));
     }
-    crate::main(Fd(number))
+    Fd(number)
 }
 
 /// A bounds check failed: a bug. The supervisor sees the end without a record, which is never success.

@@ -197,7 +197,7 @@ fn mismatch(plan: &Plan, record: &Record) -> Problem {
 }
 
 fn kernel_error(step: Option<&Step>, number: i32) -> Problem {
-    let shown = step.map_or_else(|| "carry the plan out".to_owned(), Step::to_string);
+    let shown = step.map_or_else(|| "read the plan".to_owned(), Step::to_string);
     let problem = setup("step", format!("cannot {shown}")).errno(errno::name(number));
     let remedy = match (step, number) {
         (Some(Step::Proc { .. }), libc::EPERM) => {

@@ -53,7 +53,7 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
     let mut passed = vec![files.control, files.supervisor, plan_file.as_raw_fd()];
     passed.extend(files.streams.iter().flatten());
     passed.extend(files.trees.values());
-    let process = start(&plan, &passed, plan_file.as_fd())?;
+    let process = start(&plan, &passed, plan_file.as_fd(), files.control)?;
     // PID 1 has its own copies now.
     drop((theirs, streams, trees, plan_file));
     let running = Running::new(process, ours, plan, begun_ns);
@@ -137,7 +137,7 @@ struct Child<'a> {
     maps: &'a [(CString, Vec<u8>)],
     /// What the set-up needs and what the program keeps, one bit each.
     capabilities: u64,
-    arguments: [usize; 3],
+    arguments: [usize; 4],
     environment: [usize; 1],
     /// Where it failed, for the parent to read.
     failed: Option<(ChildStep, i32)>,
@@ -152,18 +152,24 @@ pub(crate) enum ChildStep {
     Execute,
 }
 
-fn start(plan: &Plan, keep: &[i32], plan_file: BorrowedFd<'_>) -> Result<Process, Problem> {
+fn start(plan: &Plan, keep: &[i32], plan_file: BorrowedFd<'_>, control: i32) -> Result<Process, Problem> {
     let executable = image::executable()?;
     let stack = GuardedStack::new().map_err(|e| errno::problem("launch", "no memory for a stack", e))?;
     let maps = own_maps(plan);
     let name = c"ringfence-init";
-    let number = CString::new(plan_file.as_raw_fd().to_string()).unwrap_or_default();
+    let number = |fd: i32| CString::new(fd.to_string()).unwrap_or_default();
+    let (plan_number, control_number) = (number(plan_file.as_raw_fd()), number(control));
     let mut child = Child {
         keep,
         executable: executable.as_raw_fd(),
         maps: &maps,
         capabilities: abi::capability::SETUP.iter().fold(plan.capabilities, |set, number| set | 1 << number),
-        arguments: [name.as_ptr() as usize, number.as_ptr() as usize, 0],
+        arguments: [
+            name.as_ptr() as usize,
+            plan_number.as_ptr() as usize,
+            control_number.as_ptr() as usize,
+            0,
+        ],
         environment: [0],
         failed: None,
     };

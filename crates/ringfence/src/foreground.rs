@@ -1,6 +1,6 @@
 //! A run as the command line does it.
 
-use ringfence_linux::Signals;
+use ringfence_linux::{Signals, errno_name};
 use ringfence_policy::{Problem, Reason, Report};
 
 use crate::child::Child;
@@ -17,7 +17,8 @@ pub(crate) fn run(
         Err(e) => {
             let mut report = command.begin_report();
             let problem =
-                Problem::new(Reason::Internal, "signals", format!("signals cannot be taken over: {e}"));
+                Problem::new(Reason::Internal, "signals", "signals cannot be taken over".to_owned())
+                    .errno(e.raw_os_error().map_or_else(|| e.to_string(), errno_name));
             (report.exit.reason, report.error) = (problem.reason, Some(problem));
             return report;
         }
