@@ -1,1 +1,8 @@
-//! placeholder
+//! The command line as scripts and people meet it: what a wrong request is told, what is written where, and that
+//! what it prints is what it does. As root and as an ordinary user.
+
+mod documents;
+mod plan;
+mod refusals;
+mod tools;
+mod usage;

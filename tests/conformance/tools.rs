@@ -97,13 +97,6 @@ pub(crate) fn python() -> &'static str {
     if find_program("python").is_some() { "python" } else { "python3" }
 }
 
-/// The lines of a text, in order.
-pub(crate) fn sorted_lines(text: &str) -> Vec<&str> {
-    let mut lines: Vec<_> = text.lines().collect();
-    lines.sort_unstable();
-    lines
-}
-
 /// The processes that are alive and have this word in their command line. (A zombie has no command line.)
 pub(crate) fn alive(marker: &str) -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").expect("there is a proc").flatten();

@@ -29,7 +29,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Line>, Problem> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(|e| {
         let what = format!("cannot read the file `{}` of --env-file", path.display());
-        errno::problem("env-file", &what, &e).at(path)
+        errno::problem("env-file", &what, &e).at(path).remedy("name a file that you can read")
     })?;
     if bytes.len() as u64 > LARGEST {
         return Err(wrong(format!("the file `{}` of --env-file is larger than 8 MiB", path.display())));

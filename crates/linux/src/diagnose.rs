@@ -45,8 +45,8 @@ fn why_no_namespaces(number: i32) -> String {
             "this kernel lacks a kind of namespace: use Linux 6.1 or later".to_owned()
         }
         _ => {
-            "user namespaces are not allowed here: in a container, allow `clone` with namespaces (a seccomp \
-              profile forbids it), or run it outside"
+            "user namespaces are not allowed here: this process is in a chroot, or in a container whose filter \
+             forbids `clone` with namespaces; allow that, or run it outside"
                 .to_owned()
         }
     }

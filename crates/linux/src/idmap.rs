@@ -97,6 +97,7 @@ fn mapped_tree(source: &Source, flags: MountFlags, namespace: &OwnedFd) -> Resul
             .at(&source.path)
             .errno(errno::name(errno.0))
             .step(format!("show {shown}"))
+            .remedy("something has moved in its path: run it again when nothing moves files there")
     };
     let path = CString::new(source.path.as_os_str().as_bytes())
         .map_err(|_| Problem::request("path", format!("`{shown}` holds a NUL byte")))?;
@@ -108,6 +109,7 @@ fn mapped_tree(source: &Source, flags: MountFlags, namespace: &OwnedFd) -> Resul
     if (seen.st_dev, seen.st_ino, seen.st_mode & libc::S_IFMT) != (source.device, source.inode, source.kind) {
         return Err(Problem::request("changed", format!("`{shown}` is another file than a moment ago"))
             .at(&source.path)
+            .step(format!("show {shown}"))
             .remedy("run it again when nothing moves files there"));
     }
     let recursive = if flags.recursive { abi::AT_RECURSIVE } else { 0 };

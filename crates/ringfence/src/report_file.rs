@@ -46,7 +46,8 @@ impl ReportFile {
         // It is renamed over what is there: root would replace `/dev/null`, anybody a link to something else.
         let there = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).ok();
         if let Some(there) = there.filter(|there| !is_plain_file(there.st_mode)) {
-            let kind = if is_folder(there.st_mode) { "a folder" } else { "not a plain file" };
+            let kind =
+                if is_folder(there.st_mode) { "a folder, not a plain file" } else { "not a plain file" };
             let message = format!("`{}` is {kind}, and a report would replace it", path.display());
             let remedy = "name a file, or open it in the caller and write --report fd:N";
             return Err(Problem::request("report", message).at(path).remedy(remedy));

@@ -109,8 +109,9 @@ fn is_executable(path: &Path) -> Result<(), Problem> {
     let metadata = fs::metadata(path).map_err(|e| {
         let reason =
             if e.kind() == std::io::ErrorKind::NotFound { Reason::NotFound } else { Reason::NotExecutable };
-        let mut problem =
-            errno::problem("not-found", format!("`{}` cannot be run", path.display()), e).at(path);
+        let mut problem = errno::problem("not-found", format!("`{}` cannot be run", path.display()), e)
+            .at(path)
+            .remedy("install it, or correct the path");
         problem.reason = reason;
         problem
     })?;

@@ -72,7 +72,9 @@ pub(super) fn show(
     }
     for device in &policy.filesystem.devices {
         let real = fs::canonicalize(device).map_err(|e| {
-            crate::errno::problem("device", format!("no device `{}`", device.display()), e).at(device)
+            crate::errno::problem("device", format!("no device `{}`", device.display()), e)
+                .at(device)
+                .remedy("name a device node below /dev that exists")
         })?;
         if !real.starts_with("/dev") {
             let why = format!("`{}` is not below /dev", device.display());
