@@ -1,5 +1,5 @@
-//! The command line as scripts and people meet it: what a wrong request is told, what is written where, and that
-//! what it prints is what it does. As root and as an ordinary user.
+//! The command line as scripts and people meet it: what a wrong request is told, what is written where, and
+//! that what it prints is what it does. As root and as an ordinary user.
 
 mod documents;
 mod plan;

@@ -1,5 +1,5 @@
-//! Every kind of bad input: its own message (what, where, errno, what to do), its exit status, a report with the
-//! error, nothing started and nothing left behind.
+//! Every kind of bad input: its own message (what, where, errno, what to do), its exit status, a report with
+//! the error, nothing started and nothing left behind.
 
 use std::fs;
 use std::io::Read as _;

@@ -128,7 +128,8 @@ fn dev_holds_exactly_the_usual_nodes() {
     ];
     assert_eq!(names(&default_run(&scene, "LC_ALL=C ls -A /dev")), expected);
     let works = "echo x >/dev/null && head -c 3 /dev/zero | wc -c && head -c 3 /dev/urandom | wc -c \
-                 && ! echo x 2>&- >/dev/full && ls -A /dev/shm /dev/pts && echo x >/dev/shm/x && cat /dev/shm/x";
+                 && ! echo x 2>&- >/dev/full && ls -A /dev/shm /dev/pts && echo x >/dev/shm/x \
+                 && cat /dev/shm/x";
     let outcome = default_run(&scene, works);
     assert_eq!(names(&outcome), ["3", "3", "/dev/pts:", "ptmx", "/dev/shm:", "x"], "{outcome:#?}");
     // Control: the host has more.
@@ -182,7 +183,8 @@ fn tmp_is_private_and_empty_and_writable() {
     let mark = tempfile::Builder::new().prefix("ringfence-mark-").tempfile_in("/tmp").unwrap();
     let name = mark.path().file_name().unwrap().to_str().unwrap();
     let line = format!(
-        "ls -A /tmp /var/tmp; cat /tmp/{name} 2>/dev/null; echo $TMPDIR; echo a >/tmp/{name}.new && cat /tmp/{name}.new; \
+        "ls -A /tmp /var/tmp; cat /tmp/{name} 2>/dev/null; echo $TMPDIR; \
+         echo a >/tmp/{name}.new && cat /tmp/{name}.new; \
          echo b >/var/tmp/{name}.new && cat /var/tmp/{name}.new; stat -c %a /tmp /var/tmp"
     );
     assert_eq!(names(&default_run(&scene, &line)), ["/tmp:", "/var/tmp:", "/tmp", "a", "b", "1777", "1777"]);
@@ -208,7 +210,8 @@ fn the_system_is_read_only() {
 #[test]
 fn the_host_name_is_the_sandboxes_own() {
     let scene = Scene::new();
-    let line = "cat /proc/sys/kernel/hostname /etc/hostname; getent hosts $(cat /etc/hostname) | wc -l; cat /etc/hosts";
+    let line = "cat /proc/sys/kernel/hostname /etc/hostname; getent hosts $(cat /etc/hostname) | wc -l; \
+                cat /etc/hosts";
     let hosts = |name: &str| format!("127.0.0.1 localhost {name}\n::1 localhost {name}\n");
     let inside = Run::new(&scene).shell(line);
     assert_eq!(inside.stdout, format!("ringfence\nringfence\n1\n{}", hosts("ringfence")), "{inside:#?}");

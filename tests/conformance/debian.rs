@@ -1,7 +1,8 @@
-//! A small Debian in a folder, for tests of base `rootfs`. Fetching it takes a while, so it is made once and kept in
-//! /var/tmp: by root, whose copy an ordinary user reads too.
+//! A small Debian in a folder, for tests of base `rootfs`. Fetching it takes half a minute, so it is made once and
+//! kept in /var/tmp: by root, whose copy an ordinary user reads too.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,10 @@ pub(crate) fn root() -> Result<PathBuf, String> {
     let begun = Instant::now();
     bootstrap(&unfinished)?;
     fs::rename(&unfinished, &kept).expect("both are in our own folder");
-    println!("{SUITE} was made in {} s and is kept in {}", begun.elapsed().as_secs(), kept.display());
+    // Straight to the stream: what is printed by a test that passes is not shown.
+    let said =
+        format!("{SUITE} was made in {} s and is kept in {}\n", begun.elapsed().as_secs(), kept.display());
+    std::io::stderr().write_all(said.as_bytes()).expect("standard error is open");
     Ok(kept)
 }
 

@@ -1,4 +1,5 @@
-//! The environment of a program, exactly: a short list is passed, a short list is set, and what the caller names.
+//! The environment of a program, exactly: a short list is passed, a short list is set, and what the caller
+//! names.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! The four examples of the document that asked for a syscall jail with profiles, word for word but for the
-//! program's name, on a root of the test's own: they name `/host` and `/sandbox`, which no test may make on the
-//! machine. (S2.1)
+//! program's name, on a root of the test's own: they name `/host` and `/sandbox`, which no test may make on
+//! the machine. (S2.1)
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! The library's face, used as its documentation says: from any thread, any number at once. This test is a process
-//! with many threads itself.
+//! The library's face, used as its documentation says: from any thread, any number at once. This test is a
+//! process with many threads itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

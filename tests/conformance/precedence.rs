@@ -75,7 +75,7 @@ fn the_longest_path_wins_in_any_order_whatever_its_source() {
     let made: Vec<_> = ["innermost/below"].into_iter().map(|name| scene.path(name)).collect();
     assert!(made.iter().all(|folder| folder.is_dir()), "the mount points exist");
     for order in orders(&flags) {
-        let line = "cat /x/file; echo; cat /x/below/file; echo; cat /x/below/below/file; echo; ls -A /x/below/below/below";
+        let line = "cd /x; cat file; echo; cat below/file; echo; cat below/below/file; echo; ls -A below/below/below";
         let outcome = Run::new(&scene).flags(&order).shell(line);
         assert_eq!(outcome.stdout, "outer\ninner\ninnermost\n", "{order:?}: {outcome:#?}");
     }

@@ -1,5 +1,5 @@
-//! The built-in profiles, each fit for its purpose with real programs. (S2.2; their filters follow with the next
-//! issue.)
+//! The built-in profiles, each fit for its purpose with real programs. (S2.2; their filters follow with the
+//! next issue.)
 
 use support::{Outcome, Run, Scene, not_reachable};
 
@@ -26,7 +26,7 @@ fn minimal_shows_nothing_of_the_callers() {
 #[test]
 fn python_safe_runs_real_python_programs() {
     let scene = Scene::new();
-    let script = "import concurrent.futures, hashlib, json, multiprocessing, sqlite3, ssl, subprocess, tempfile, threading\n\
+    let script = "import concurrent.futures, hashlib, json, multiprocessing, sqlite3, ssl, subprocess, tempfile\n\
         def square(n): return n * n\n\
         if __name__ == '__main__':\n\
         \x20   with concurrent.futures.ThreadPoolExecutor(8) as pool: print(sum(pool.map(square, range(100))))\n\
@@ -54,7 +54,8 @@ fn node_safe_runs_real_node_programs() {
     let script = "const { Worker } = require('worker_threads'), fs = require('fs'), crypto = require('crypto');\n\
         const worker = new Worker('require(\"worker_threads\").parentPort.postMessage(6 * 7)', { eval: true });\n\
         worker.once('message', async (answer) => {\n\
-        \x20   console.log(answer, crypto.createHash('sha256').update(fs.readFileSync('data')).digest('hex').slice(0, 8));\n\
+        \x20   const digest = crypto.createHash('sha256').update(fs.readFileSync('data')).digest('hex');\n\
+        \x20   console.log(answer, digest.slice(0, 8));\n\
         \x20   console.log(require('child_process').execSync('echo child').toString().trim());\n\
         \x20   try { fs.writeFileSync('made', 'x') } catch (error) { console.log(error.code) }\n\
         \x20   fs.writeFileSync('/tmp/x', 'x'); console.log(fs.readFileSync('/tmp/x', 'utf8'));\n\
@@ -74,7 +75,8 @@ fn shell_readonly_looks_around_and_nothing_that_it_writes_lasts() {
     let scene = Scene::new();
     scene.file("here/folder/file", "needle");
     let line = "find . -type f; grep -rl needle .; stat -c %s folder/file; for f in made folder/made folder/file; do \
-                echo x >$f || echo refused; done 2>/dev/null; rm -f folder/file 2>/dev/null; echo x >/tmp/x && cat /tmp/x";
+                echo x >$f || echo refused; done 2>/dev/null; rm -f folder/file 2>/dev/null; echo x >/tmp/x \
+                && cat /tmp/x";
     let outcome = profile(&scene, "shell-readonly", &["/bin/sh", "-c", line]);
     let expected = "./folder/file\n./folder/file\n6\nrefused\nrefused\nrefused\nx\n";
     assert_eq!(outcome.stdout, expected, "{outcome:#?}");

@@ -1,5 +1,5 @@
-//! Profile `agent`: what steers tools outside stays read-only in a writable project. (DESIGN.md section 6, THREATS
-//! rows 25 and 27)
+//! Profile `agent`: what steers tools outside stays read-only in a writable project. (DESIGN.md section 6,
+//! THREATS rows 25 and 27)
 
 use std::fs;
 

@@ -80,7 +80,9 @@ fn the_time_of_the_start_is_utc_and_now() {
 #[test]
 fn usage_is_what_the_program_used() {
     let scene = Scene::new();
-    let busy = Run::new(&scene).run(["/usr/bin/python3", "-c", "x = bytearray(60_000_000)\nimport time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"]);
+    let script = "import time\nx = bytearray(60_000_000)\nend = time.process_time() + 0.3\n\
+                  while time.process_time() < end: pass\n";
+    let busy = Run::new(&scene).run(["/usr/bin/python3", "-c", script]);
     let number = |outcome: &Outcome, name: &str| {
         outcome.field(&format!("/usage/{name}")).as_u64().unwrap_or_else(|| panic!("{name}: {outcome:#?}"))
     };

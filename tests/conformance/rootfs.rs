@@ -1,5 +1,5 @@
-//! Base `rootfs`: another system's folder as the root, read-only, with the sandbox's own /proc, /dev, /tmp and HOME.
-//! (S1.5, THREATS rows 18 and 19)
+//! Base `rootfs`: another system's folder as the root, read-only, with the sandbox's own /proc, /dev, /tmp and
+//! HOME. (S1.5, THREATS rows 18 and 19)
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -240,7 +240,8 @@ fn a_debootstrapped_root_runs_its_shell_and_its_packages_programs() {
     let before = fingerprint(&root);
     let line = ". /etc/os-release; echo $VERSION_CODENAME; perl -MPOSIX -e 'print POSIX::floor(42.5), qq(\\n)'; \
                 dpkg --version | head -1 | cut -d, -f1; dpkg-query -W -f '${Status}\\n' bash; id -u; echo $HOME; \
-                touch /var/lib/dpkg/x 2>/dev/null || echo read-only; ls -A /tmp; echo x >/tmp/x; cat ~/x 2>/dev/null; \
+                touch /var/lib/dpkg/x 2>/dev/null || echo read-only; \
+                ls -A /tmp; echo x >/tmp/x; cat ~/x 2>/dev/null; \
                 ls -d /proc/[0-9]* | wc -l";
     let outcome = inside(&scene, &root, line);
     let lines: Vec<_> = outcome.stdout.lines().collect();

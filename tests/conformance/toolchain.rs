@@ -1,5 +1,5 @@
-//! The toolchain of a command: found behind shims, links and virtual environments, shown read-only, and never the
-//! credentials beside it. (DESIGN.md section 6)
+//! The toolchain of a command: found behind shims, links and virtual environments, shown read-only, and never
+//! the credentials beside it. (DESIGN.md section 6)
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -14,7 +14,8 @@ fn said(outcome: &Outcome) -> (i32, &str) {
 
 /// A pyenv with two versions, in the caller's home. The shim is the shape that pyenv writes.
 fn pyenv(scene: &Scene) -> PathBuf {
-    let shim = "#!/usr/bin/env bash\nset -e\nprogram=\"${0##*/}\"\nexec \"$PYENV_ROOT/libexec/pyenv\" exec \"$program\" \"$@\"\n";
+    let shim = "#!/usr/bin/env bash\nset -e\nprogram=\"${0##*/}\"\n\
+                exec \"$PYENV_ROOT/libexec/pyenv\" exec \"$program\" \"$@\"\n";
     executable(scene, "home/.pyenv/shims/snake", shim);
     for version in ["3.1.4", "2.7.1"] {
         let folder = format!("home/.pyenv/versions/{version}");
@@ -51,7 +52,8 @@ fn of_a_pyenv_the_version_alone_is_shown() {
     let scene = Scene::new();
     let root = pyenv(&scene);
     let path = format!("{}:/usr/bin:/bin", text(&root.join("shims")));
-    let script = "#!/bin/sh\nls -A \"$HOME\" \"$HOME/.pyenv\" \"$HOME/.pyenv/versions\"; echo x >\"${0%/bin/*}/lib/new\"\n";
+    let script = "#!/bin/sh\nls -A \"$HOME\" \"$HOME/.pyenv\" \"$HOME/.pyenv/versions\"\n\
+                  echo x >\"${0%/bin/*}/lib/new\"\n";
     executable(&scene, "home/.pyenv/versions/3.1.4/bin/look", script);
     executable(&scene, "home/.pyenv/shims/look", "#!/usr/bin/env bash\n# pyenv\n");
     let outcome = Run::new(&scene).env("PATH", &path).run(["look"]);
@@ -74,7 +76,8 @@ fn a_virtual_environment_works_from_its_own_path_and_by_name() {
     let package = format!("{}/ours.py", package.answer());
     std::fs::write(&package, "name = 'a package of the environment'\n").unwrap();
     scene.file("home/.netrc", "secret");
-    let line = "import sys, os, ours; print(ours.name, sys.prefix, os.environ.get('VIRTUAL_ENV'), os.listdir(os.environ['HOME']))";
+    let line = "import sys, os, ours; from os import environ as variables; \
+                print(ours.name, sys.prefix, variables.get('VIRTUAL_ENV'), os.listdir(variables['HOME']))";
     let venv = scene.path("home/venv");
     let expected = format!("a package of the environment {0} {0} ['venv']", text(&venv));
     let by_path = Run::new(&scene).run([text(&venv.join("bin/python")), "-c", line]);
@@ -95,7 +98,8 @@ fn a_virtual_environment_works_from_its_own_path_and_by_name() {
 #[test]
 fn a_toolchain_in_a_hidden_home_works_and_what_lies_beside_it_is_not_shown() {
     let scene = Scene::new();
-    let script = "#!/bin/sh\ncat \"${0%/bin/*}/lib/part\"; ls -A \"$HOME\" \"$HOME/tools\" \"$HOME/tools/x\" | tr '\\n' ' '\n";
+    let script = "#!/bin/sh\ncat \"${0%/bin/*}/lib/part\"\n\
+                  ls -A \"$HOME\" \"$HOME/tools\" \"$HOME/tools/x\" | tr '\\n' ' '\n";
     let program = executable(&scene, "home/tools/x/bin/prog", script);
     scene.file("home/tools/x/lib/part", "its library\n");
     scene.file("home/tools/credentials", "secret");

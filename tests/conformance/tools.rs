@@ -1,5 +1,5 @@
-//! What several topics need beside `support`: other homes, other callers, commands run to their end with a limit,
-//! and the machine's own programs.
+//! What several topics need beside `support`: other homes, other callers, commands run to their end with a
+//! limit, and the machine's own programs.
 
 use std::ffi::OsStr;
 use std::io::Write as _;

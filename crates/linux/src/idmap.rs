@@ -81,6 +81,11 @@ pub(crate) fn clone_trees(
     let mut namespaces: HashMap<(u32, u32), OwnedFd> = HashMap::new();
     for (index, step) in plan.steps.iter().enumerate() {
         let Step::Bind { source, flags, mapped: true, .. } = step else { continue };
+        if source.owner.0 == to.0 {
+            // Theirs already, as with --user: nothing needs to be mapped.
+            trees.insert(index, cloned_tree(source, *flags)?);
+            continue;
+        }
         let namespace = match namespaces.entry(source.owner) {
             Entry::Occupied(made) => made.into_mut(),
             Entry::Vacant(place) => place.insert(mapping_namespace(source.owner, to, supervisor)?),
@@ -90,7 +95,8 @@ pub(crate) fn clone_trees(
     Ok(trees)
 }
 
-fn mapped_tree(source: &Source, flags: MountFlags, namespace: &OwnedFd) -> Result<OwnedFd, Problem> {
+/// A detached copy of what is mounted at a source, checked to be what was seen there.
+fn cloned_tree(source: &Source, flags: MountFlags) -> Result<OwnedFd, Problem> {
     let shown = source.path.display().to_string();
     let failed = |what: &str, errno: sys::Errno| {
         Problem::request("source", format!("`{shown}` {what}"))
@@ -115,7 +121,14 @@ fn mapped_tree(source: &Source, flags: MountFlags, namespace: &OwnedFd) -> Resul
     let recursive = if flags.recursive { abi::AT_RECURSIVE } else { 0 };
     let clone = abi::OPEN_TREE_CLONE | abi::OPEN_TREE_CLOEXEC | abi::AT_EMPTY_PATH | recursive;
     let tree = sys::open_tree(Fd(file.as_raw_fd()), c"", clone).map_err(|e| failed("cannot be cloned", e))?;
-    let tree = owned(tree);
+    Ok(owned(tree))
+}
+
+/// The same, with the owner of the files mapped to the program.
+fn mapped_tree(source: &Source, flags: MountFlags, namespace: &OwnedFd) -> Result<OwnedFd, Problem> {
+    let shown = source.path.display();
+    let recursive = if flags.recursive { abi::AT_RECURSIVE } else { 0 };
+    let tree = cloned_tree(source, flags)?;
     let attributes = MountAttr {
         set: libc::MOUNT_ATTR_IDMAP,
         userns_fd: u64::from(namespace.as_raw_fd().unsigned_abs()),

@@ -341,7 +341,8 @@ impl Policy {
     #[must_use]
     pub fn sha256(&self) -> String {
         use sha2::{Digest, Sha256};
-        let json = serde_json::to_vec(&self.without_values()).unwrap_or_default();
+        let value = serde_json::to_value(self.without_values()).unwrap_or_default();
+        let json = value.to_string();
         Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

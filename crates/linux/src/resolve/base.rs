@@ -87,11 +87,9 @@ pub(crate) fn furnish(
         layout.put("/var/tmp", Rank::Base, memory(tmp, 0o1777));
         layout.put("/run", Rank::Base, Node::Folder { mode: 0o755 });
     }
-    if request.home.parent().is_some() {
-        let home = layout.behind_links(&request.home);
-        make_room(layout, &home)?;
-        layout.put(home, Rank::Base, memory(tmp, 0o700));
-    }
+    let home = layout.behind_links(&request.home_inside());
+    make_room(layout, &home)?;
+    layout.put(home, Rank::Base, memory(tmp, 0o700));
     Ok(())
 }
 
@@ -135,7 +133,9 @@ fn etc(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) {
     let uid = policy.process.uid.unwrap_or(host.uid);
     let gid = policy.process.gid.unwrap_or(host.gid);
     let user = user_name(request, host);
-    let home = request.home.display();
+    // Fields of passwd(5) end at a colon, lines at a newline.
+    let home = request.home_inside().to_string_lossy().into_owned();
+    let home = if home.contains([':', '\n']) { "/tmp" } else { &home };
     let mut users = vec![format!("{user}:x:{uid}:{gid}::{home}:/bin/sh")];
     let mut groups = vec![format!("{user}:x:{gid}:")];
     for (name, id) in [("root", 0), ("nobody", 65_534)] {

@@ -38,7 +38,7 @@ pub(super) fn build(
     }
     let user: OsString = user_name(request, host).into();
     let shell = request.environment.get(OsStr::new("SHELL")).filter(|shell| shows(layout, Path::new(shell)));
-    variables.insert("HOME".into(), request.home.clone().into());
+    variables.insert("HOME".into(), request.home_inside().into());
     variables.insert("USER".into(), user.clone());
     variables.insert("LOGNAME".into(), user);
     variables.insert("SHELL".into(), shell.cloned().unwrap_or_else(|| "/bin/sh".into()));

@@ -49,6 +49,17 @@ impl Request {
         Ok(request.with_environment(std::env::vars_os().collect()))
     }
 
+    /// Where the home is inside: at the caller's path, unless that is a folder of the system's (service accounts
+    /// have such homes), which an empty one would hide.
+    #[must_use]
+    pub fn home_inside(&self) -> PathBuf {
+        let system =
+            ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/proc", "/sys", "/dev"];
+        let taken =
+            system.iter().any(|folder| self.home.starts_with(folder)) || self.home == Path::new("/run");
+        if taken || self.home.parent().is_none() { PathBuf::from("/home/user") } else { self.home.clone() }
+    }
+
     /// The same request from a caller with another environment, and the home that it names.
     #[must_use]
     pub fn with_environment(self, environment: BTreeMap<OsString, OsString>) -> Self {
@@ -162,9 +173,12 @@ fn directory(layout: &Layout, policy: &Policy, request: &Request) -> Result<Path
                 .remedy("show it with --ro or --rw, or make it with --tmpfs")
         });
     }
-    let known = [request.directory.as_path(), request.home.as_path()];
-    let shown = |path: &&Path| layout.host_path(path).is_some() || layout.at(path).is_some();
-    Ok(known.into_iter().filter(shown).find_map(find).unwrap_or_else(|| PathBuf::from("/")))
+    // Where the caller stands, if that was shown; not where a folder of the sandbox's own has the same name.
+    let here = request.directory.as_path();
+    let stays = layout.host_path(here).is_some();
+    let home = request.home_inside();
+    let found = stays.then(|| find(here)).flatten().or_else(|| find(&home));
+    Ok(found.unwrap_or_else(|| PathBuf::from("/")))
 }
 
 /// Is the open file a terminal?
