@@ -2,6 +2,7 @@
 //! program expects (`/proc`, `/dev`, `/tmp`, a home, an `/etc`).
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ringfence_policy::{Access, Base, Network, Policy, Problem};
@@ -71,7 +72,7 @@ pub(crate) fn furnish(
     match &policy.filesystem.base {
         Base::Host => {
             system(layout)?;
-            etc(layout, policy, request, host);
+            etc(layout, policy, request, host)?;
         }
         Base::Empty => {}
         Base::Rootfs(folder) => rootfs(layout, folder, policy, request)?,
@@ -105,7 +106,7 @@ fn system(layout: &mut Layout) -> Result<(), Problem> {
 
 /// A host path at its own place, read-only: a link as a link, anything else as a bind; `None` where nothing is.
 fn shown(path: &Path) -> Result<Option<Node>, Problem> {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(None) };
+    let Some(metadata) = present(fs::symlink_metadata(path), path)? else { return Ok(None) };
     if metadata.is_symlink() {
         let target =
             fs::read_link(path).map_err(|e| errno::problem("base", "a link cannot be read", e).at(path))?;
@@ -114,21 +115,38 @@ fn shown(path: &Path) -> Result<Option<Node>, Problem> {
     Ok(Some(Node::Bind { source: Source::at(path)?, access: Access::Read, elsewhere: false }))
 }
 
-fn etc(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) {
+/// What may be missing, or closed to the caller, is simply not shown. Any other answer is a failure: to go on would
+/// show something else than on the next run.
+fn present<T>(answer: io::Result<T>, path: &Path) -> Result<Option<T>, Problem> {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if matches!(e.kind(), NotFound | NotADirectory | PermissionDenied) => Ok(None),
+        Err(e) => Err(errno::problem("base", format!("`{}` cannot be looked at", path.display()), e)
+            .at(path)
+            .remedy("mend the file system that it is on")),
+    }
+}
+
+/// A file of /etc as programs expect it: a link that leads to what is shown stays a link; one that leads elsewhere
+/// would show nothing inside, so its file is shown in its place.
+fn etc_node(path: &Path) -> Result<Option<Node>, Problem> {
+    let Some(metadata) = present(fs::symlink_metadata(path), path)? else { return Ok(None) };
+    let Some(real) = present(fs::canonicalize(path), path)? else { return Ok(None) };
+    let is_shown =
+        real.starts_with("/usr") || ETC.iter().any(|name| real.starts_with(Path::new("/etc").join(name)));
+    if metadata.is_symlink() && is_shown {
+        return Ok(Some(Node::Link { target: real }));
+    }
+    Ok(Some(Node::Bind { source: Source::at(&real)?, access: Access::Read, elsewhere: false }))
+}
+
+fn etc(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) -> Result<(), Problem> {
     for name in ETC {
         let path = Path::new("/etc").join(name);
-        // A link out of /usr and /etc would show nothing inside; its file is shown instead.
-        let Ok(real) = fs::canonicalize(&path) else { continue };
-        let inside =
-            real.starts_with("/usr") || ETC.iter().any(|e| real.starts_with(Path::new("/etc").join(e)));
-        let is_link = fs::symlink_metadata(&path).is_ok_and(|m| m.is_symlink());
-        let node = if is_link && inside {
-            Node::Link { target: real }
-        } else {
-            let Ok(source) = Source::at(&real) else { continue };
-            Node::Bind { source, access: Access::Read, elsewhere: false }
-        };
-        layout.put(path, Rank::Base, node);
+        if let Some(node) = etc_node(&path)? {
+            layout.put(path, Rank::Base, node);
+        }
     }
     let uid = policy.process.uid.unwrap_or(host.uid);
     let gid = policy.process.gid.unwrap_or(host.gid);
@@ -157,6 +175,7 @@ fn etc(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) {
     {
         put("resolv.conf", resolver);
     }
+    Ok(())
 }
 
 /// Who this machine is and what it knows by name: itself.
