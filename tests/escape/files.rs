@@ -215,6 +215,27 @@ fn row_37_mounts_do_not_reach_the_host() {
 }
 
 #[test]
+fn row_37_a_cover_on_a_shared_folder_does_not_reach_the_host() {
+    let scene = Scene::new();
+    let folder = scene.folder("folder");
+    // On most hosts every mount is shared. Root's trees are cloned outside: a copy that stayed a peer of the
+    // host's mount would carry each cover to the host, where it hides the file from everybody.
+    let script = format!(
+        "mount -t tmpfs none {0} && mount --make-shared {0} && mkdir {0}/b && echo s >{0}/secret && cd {0} && \
+         {1} run -p build --deny secret --ro b -- /bin/sh -c '! cat secret && ! touch b/x' 2>/dev/null && \
+         grep -c {0} /proc/self/mountinfo && mount --bind b b && grep -c {0} /proc/self/mountinfo && cat secret",
+        text(&folder),
+        support::ringfence().display()
+    );
+    let namespace = if is_root() { "-m" } else { "-Urm" };
+    let output =
+        std::process::Command::new("unshare").args([namespace, "/bin/sh", "-c", &script]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    // One mount after the run; the control's own bind is the second.
+    assert_eq!(said, "1\n2\ns\n", "{output:?}");
+}
+
+#[test]
 fn row_73_memory_folders_are_limited_in_bytes_and_files() {
     let scene = Scene::new();
     let run = |size: &str| Run::new(&scene).flag("--tmpfs").flag(format!("/small:{size}"));

@@ -58,7 +58,7 @@ pub(crate) fn bind(context: &Context, step: &Step) -> Result<(), Fault> {
         // Host root's supervisor cloned it already: an unprivileged id cannot walk a closed home.
         passed => Fd(passed as i32 - 1),
     };
-    let attributes = MountAttr { set: attributes(step.flags), ..MountAttr::default() };
+    let attributes = private_with(step.flags);
     sys::mount_setattr(tree, c"", abi::AT_EMPTY_PATH | recursive(step.flags), &attributes)?;
     sys::move_mount(tree, plan.text(step.path))?;
     Ok(sys::close(tree)?)
@@ -87,7 +87,7 @@ pub(crate) fn again(plan: &Plan, step: &Step) -> Result<(), Fault> {
     let flags =
         abi::OPEN_TREE_CLONE | abi::OPEN_TREE_CLOEXEC | abi::AT_SYMLINK_NOFOLLOW | recursive(step.flags);
     let tree = sys::open_tree(HERE, plan.text(step.text), flags)?;
-    let attributes = MountAttr { set: attributes(step.flags), ..MountAttr::default() };
+    let attributes = private_with(step.flags);
     sys::mount_setattr(tree, c"", abi::AT_EMPTY_PATH | recursive(step.flags), &attributes)?;
     sys::move_mount(tree, plan.text(step.path))?;
     Ok(sys::close(tree)?)
@@ -129,6 +129,12 @@ pub(crate) fn leave_host(context: &mut Context) -> Result<(), Fault> {
 
 fn recursive(flags: u32) -> u32 {
     if flags & mount::RECURSIVE == 0 { 0 } else { abi::AT_RECURSIVE }
+}
+
+/// Attributes of a mount that is about to be attached: its flags, and private, whatever it was cloned from. A peer
+/// or slave of a host mount would carry what is mounted on it to the host, or the host's mounts inside.
+fn private_with(flags: u32) -> MountAttr {
+    MountAttr { set: attributes(flags), propagation: abi::MS_PRIVATE, ..MountAttr::default() }
 }
 
 /// Flags of a step as mount_setattr(2) takes them. Every mount is nosuid.

@@ -75,6 +75,8 @@ pub(crate) fn mounts(plan: &Plan) -> Result<(), Fault> {
         let (Some(point), Some(options)) = (fields.next(), fields.next()) else {
             return Err(Fault::mismatch(detail::INCOMPLETE));
         };
+        // Optional fields say that a mount shares events with others (mount_namespaces(7)). None may.
+        expect(fields.next() == Some(b"-"), detail::SHARED_MOUNT)?;
         let index = find(plan, steps, cursor, point).ok_or(Fault::mismatch(detail::UNKNOWN_MOUNT))?;
         let step = &steps[index];
         let flags_hold = has(options, flags_after(plan, steps, step));

@@ -307,6 +307,8 @@ pub mod detail {
     pub const SIGNALS: u64 = 10;
     /// The file mode creation mask.
     pub const UMASK: u64 = 20;
+    /// A mount that shares mount events with others.
+    pub const SHARED_MOUNT: u64 = 21;
     /// A line of the process' status was missing.
     pub const INCOMPLETE: u64 = 11;
     /// Secure bits.

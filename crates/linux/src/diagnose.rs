@@ -183,6 +183,7 @@ fn mismatch(plan: &Plan, record: &Record) -> Problem {
         detail::UMASK => "the file mode creation mask is another",
         detail::SIGNALS => "signals are ignored or blocked",
         detail::SECUREBITS => "the secure bits are others",
+        detail::SHARED_MOUNT => "a mount shares mount events with the host",
         detail::UNKNOWN_MOUNT => "there is a mount that nobody made",
         detail::MOUNT_FLAGS => "a mount has other flags",
         detail::MISSING_MOUNT => "a mount is missing",

@@ -119,9 +119,14 @@ fn cloned_tree(source: &Source, flags: MountFlags) -> Result<OwnedFd, Problem> {
             .remedy("run it again when nothing moves files there"));
     }
     let recursive = if flags.recursive { abi::AT_RECURSIVE } else { 0 };
+    // A copy made here would be a peer of the host's mount: what is later mounted on it would appear on the host.
+    let private = MountAttr { propagation: abi::MS_PRIVATE, ..MountAttr::default() };
     let clone = abi::OPEN_TREE_CLONE | abi::OPEN_TREE_CLOEXEC | abi::AT_EMPTY_PATH | recursive;
     let tree = sys::open_tree(Fd(file.as_raw_fd()), c"", clone).map_err(|e| failed("cannot be cloned", e))?;
-    Ok(owned(tree))
+    let tree = owned(tree);
+    sys::mount_setattr(Fd(tree.as_raw_fd()), c"", abi::AT_EMPTY_PATH | recursive, &private)
+        .map_err(|e| failed("cannot be cut off from the host's mount events", e))?;
+    Ok(tree)
 }
 
 /// The same, with the owner of the files mapped to the program.
