@@ -17,8 +17,7 @@ fn row_5_the_launcher_cannot_be_overwritten() {
     Run::new(&scene).probe(["open-write", "/proc/self/exe"]).expect(&["EACCES", "ETXTBSY", "EROFS"]);
     assert_eq!(std::fs::read(ringfence()).unwrap(), before);
     // Control: the path to a running executable leads to it; only its being busy protects it outside.
-    let copy = scene.path("copy");
-    std::fs::copy(probe(), &copy).unwrap();
+    let copy = scene.program("copy", &probe());
     let control = Command::new(&copy).args(["open-write", "/proc/self/exe"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&control.stdout).trim(), "ETXTBSY");
 }

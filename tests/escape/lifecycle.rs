@@ -106,8 +106,7 @@ fn row_94_a_setuid_program_dies_with_its_owner() {
     use std::os::unix::fs::PermissionsExt as _;
     let scene = Scene::new();
     // An exec of a setuid program clears a parent-death signal (prctl(2)); nothing here rests on one.
-    let program = scene.path("setuid-sleep");
-    std::fs::copy("/bin/sleep", &program).unwrap();
+    let program = scene.program("setuid-sleep", std::path::Path::new("/bin/sleep"));
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o4755)).unwrap();
     let marker = format!("63.{}94", std::process::id());
     let run = Run::new(&scene).flags(["--uid", "1234"]).flag("--ro").flag(&program);

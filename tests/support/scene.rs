@@ -56,6 +56,15 @@ impl Scene {
         path
     }
 
+    /// A copy of a program. Made by another process: a descriptor that is open for writing here would be copied
+    /// into whatever another test's thread forks meanwhile, and executing the file would fail (ETXTBSY).
+    pub fn program(&self, name: &str, original: &Path) -> PathBuf {
+        let path = self.path(name);
+        let copied = std::process::Command::new("cp").arg(original).arg(&path).status().expect("cp runs");
+        assert!(copied.success(), "{}", path.display());
+        path
+    }
+
     /// Every path below the scene with its content's length: to show that nothing was made or changed.
     pub fn listing(&self) -> Vec<String> {
         let mut found = Vec::new();
