@@ -1,19 +1,27 @@
 //! The steps that are about neither files nor privileges: ids, network, names, keys.
 
-use crate::abi::{self, InterfaceRequest, PollFd};
+use crate::abi::{self, InterfaceRequest, PollFd, Timespec};
 use crate::plan::Plan;
 use crate::steps::{Fault, expect};
 use crate::sys::{self, Errno, Fd};
 use crate::wire::{self, Command, CommandKind, Message as _, Step, detail};
 
+/// How long the supervisor may take to write the maps: it does nothing else meanwhile.
+const LONGEST_WAIT_NS: u64 = 4_000_000_000;
+
 /// Waits for the supervisor's word that the id maps are written; ends when the supervisor does.
 pub(crate) fn await_maps(plan: &Plan) -> Result<(), Fault> {
     let watched = |fd| PollFd { fd, events: abi::POLLIN, revents: 0 };
     let mut files = [watched(plan.header.control), watched(plan.header.supervisor)];
+    let end_ns = sys::monotonic_ns() + LONGEST_WAIT_NS;
     loop {
-        match sys::poll(&mut files, None) {
-            Ok(_) => break,
-            Err(Errno(abi::EINTR)) => {}
+        let left = end_ns.saturating_sub(sys::monotonic_ns());
+        let left =
+            Timespec { seconds: (left / 1_000_000_000) as i64, nanoseconds: (left % 1_000_000_000) as i64 };
+        match sys::poll(&mut files, Some(left)) {
+            Ok(_) if files.iter().any(|file| file.revents != 0) => break,
+            Ok(_) | Err(Errno(abi::EINTR)) if sys::monotonic_ns() < end_ns => {}
+            Ok(_) | Err(Errno(abi::EINTR)) => return Err(Fault::plain(abi::ETIMEDOUT)),
             Err(errno) => return Err(errno.into()),
         }
     }

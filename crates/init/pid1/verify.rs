@@ -128,6 +128,7 @@ fn has(options: &[u8], flags: u32) -> bool {
         && holds(mount::READ_ONLY, b"ro")
         && holds(mount::NO_DEVICES, b"nodev")
         && holds(mount::NO_EXEC, b"noexec")
+        && holds(mount::MAPPED, b"idmapped")
 }
 
 /// A path of mountinfo, whose odd bytes are written as `\ooo`, byte by byte.

@@ -494,24 +494,28 @@ pub unsafe fn clone_onto(
     argument: usize,
 ) -> Result<usize> {
     let size = size_of::<abi::CloneArgs>();
+    let top = arguments.stack + arguments.stack_size;
     let answer: usize;
+    // A zero on the old stack is no child but a call that was faked (a filter can answer 0): -EPROTO then.
     // SAFETY: the child starts on its own stack and never returns into this frame.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         core::arch::asm!(
-            "syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "2:",
+            "syscall", "test rax, rax", "jnz 2f", "cmp rsp, r14", "jne 3f",
+            "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "3:", "mov rax, -71", "2:",
             inlateout("rax") nr::SYS_clone3 => answer,
             in("rdi") core::ptr::from_ref(arguments), in("rsi") size,
-            in("r12") argument, in("r13") entry,
+            in("r12") argument, in("r13") entry, in("r14") top,
             out("rcx") _, out("r11") _);
     }
     // SAFETY: as above.
     #[cfg(target_arch = "aarch64")]
     unsafe {
         core::arch::asm!(
-            "svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x30, xzr", "mov x0, x20", "blr x21", "brk 1", "2:",
+            "svc 0", "cbnz x0, 2f", "mov x9, sp", "cmp x9, x22", "b.ne 3f",
+            "mov x29, xzr", "mov x30, xzr", "mov x0, x20", "blr x21", "brk 1", "3:", "mov x0, #-71", "2:",
             in("x8") nr::SYS_clone3, inlateout("x0") core::ptr::from_ref(arguments) => answer, in("x1") size,
-            in("x20") argument, in("x21") entry, out("x30") _);
+            in("x20") argument, in("x21") entry, in("x22") top, out("x9") _, out("x30") _);
     }
     match check(answer) {
         // SAFETY: the same promises.
@@ -537,20 +541,22 @@ unsafe fn old_clone_onto(
     #[cfg(target_arch = "x86_64")]
     unsafe {
         core::arch::asm!(
-            "syscall", "test rax, rax", "jnz 2f", "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "2:",
+            "syscall", "test rax, rax", "jnz 2f", "cmp rsp, r14", "jne 3f",
+            "xor ebp, ebp", "mov rdi, r12", "call r13", "ud2", "3:", "mov rax, -71", "2:",
             inlateout("rax") nr::SYS_clone => answer,
             in("rdi") flags, in("rsi") top, in("rdx") arguments.pidfd, in("r10") 0, in("r8") 0,
-            in("r12") argument, in("r13") entry,
+            in("r12") argument, in("r13") entry, in("r14") top,
             out("rcx") _, out("r11") _);
     }
     // SAFETY: as above.
     #[cfg(target_arch = "aarch64")]
     unsafe {
         core::arch::asm!(
-            "svc 0", "cbnz x0, 2f", "mov x29, xzr", "mov x30, xzr", "mov x0, x20", "blr x21", "brk 1", "2:",
+            "svc 0", "cbnz x0, 2f", "mov x9, sp", "cmp x9, x22", "b.ne 3f",
+            "mov x29, xzr", "mov x30, xzr", "mov x0, x20", "blr x21", "brk 1", "3:", "mov x0, #-71", "2:",
             in("x8") nr::SYS_clone, inlateout("x0") flags => answer, in("x1") top,
             in("x2") arguments.pidfd, in("x3") 0, in("x4") 0,
-            in("x20") argument, in("x21") entry, out("x30") _);
+            in("x20") argument, in("x21") entry, in("x22") top, out("x9") _, out("x30") _);
     }
     check(answer)
 }

@@ -189,6 +189,8 @@ pub mod mount {
     pub const NO_EXEC: u32 = 4;
     /// With every mount below.
     pub const RECURSIVE: u32 = 8;
+    /// The owner of the files is mapped to the program.
+    pub const MAPPED: u32 = 16;
 }
 
 /// One step.

@@ -122,14 +122,14 @@ impl Image {
             Step::Symlink { path, target } => {
                 wire::Step { path: self.path(path), text: self.path(target), ..base }
             }
-            Step::Bind { source, path, flags, .. } => wire::Step {
+            Step::Bind { source, path, flags, mapped, .. } => wire::Step {
                 path: self.path(path),
                 text: self.path(&source.path),
                 a: device_words(source.device),
                 b: source.inode,
                 c: u64::from(source.kind),
                 d: tree.map_or(0, |fd| u64::from(fd.unsigned_abs()) + 1),
-                flags: bits(*flags),
+                flags: bits(*flags) | if *mapped { wire::mount::MAPPED } else { 0 },
                 ..base
             },
             Step::Again { from, path, flags } => {

@@ -45,6 +45,7 @@ pub fn name(number: i32) -> String {
         libc::EOVERFLOW => "EOVERFLOW",
         libc::ELIBBAD => "ELIBBAD",
         libc::EUSERS => "EUSERS",
+        libc::ETIMEDOUT => "ETIMEDOUT",
         libc::EOPNOTSUPP => "EOPNOTSUPP",
         libc::EAFNOSUPPORT => "EAFNOSUPPORT",
         libc::ESTALE => "ESTALE",

@@ -92,8 +92,8 @@ impl Host {
             umask: umask.unwrap_or(0o022),
             id_map: parse_id_map(&read("/proc/self/uid_map")?),
             namespaces: namespaces()?,
-            proc_covered: proc_covered(),
-            hard_limits: hard_limits(),
+            proc_covered: proc_covered()?,
+            hard_limits: hard_limits()?,
             id_helpers: find_helper("newuidmap").zip(find_helper("newgidmap")),
         })
     }
@@ -135,21 +135,38 @@ fn namespaces() -> Result<BTreeMap<&'static str, u64>, Problem> {
         .collect()
 }
 
-fn hard_limits() -> BTreeMap<u32, Option<u64>> {
-    use rustix::process::{Resource, getrlimit};
-    [
-        (libc::RLIMIT_CORE, Resource::Core),
-        (libc::RLIMIT_NOFILE, Resource::Nofile),
-        (libc::RLIMIT_FSIZE, Resource::Fsize),
-        (libc::RLIMIT_STACK, Resource::Stack),
-    ]
-    .map(|(number, resource)| (number, getrlimit(resource).maximum))
-    .into()
+fn hard_limits() -> Result<BTreeMap<u32, Option<u64>>, Problem> {
+    let read = |number: u32| {
+        let limit = ringfence_init::sys::prlimit(number, None).map_err(|e| {
+            let problem = Problem::request("limit", "the limits of this process cannot be read".to_owned());
+            problem.errno(errno::name(e.0)).remedy("run it where getrlimit(2) is not filtered away")
+        })?;
+        // RLIM_INFINITY is the largest number.
+        Ok((number, Some(limit.hard).filter(|hard| *hard != u64::MAX)))
+    };
+    [libc::RLIMIT_CORE, libc::RLIMIT_NOFILE, libc::RLIMIT_FSIZE, libc::RLIMIT_STACK]
+        .into_iter()
+        .map(read)
+        .collect()
 }
 
-fn proc_covered() -> Vec<(&'static str, bool)> {
-    let kind = |name: &str| fs::symlink_metadata(Path::new("/proc").join(name)).ok();
-    PROC_COVERED.into_iter().filter_map(|name| kind(name).map(|m| (name, m.is_dir()))).collect()
+fn proc_covered() -> Result<Vec<(&'static str, bool)>, Problem> {
+    let mut covered = Vec::new();
+    for name in PROC_COVERED {
+        let path = Path::new("/proc").join(name);
+        match fs::symlink_metadata(&path) {
+            Ok(there) => covered.push((name, there.is_dir())),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            // To go on would leave it uncovered.
+            Err(e) => {
+                let what = format!("`{}` cannot be looked at", path.display());
+                return Err(errno::problem("proc", what, e)
+                    .at(&path)
+                    .remedy("mount a proc file system at /proc"));
+            }
+        }
+    }
+    Ok(covered)
 }
 
 /// A set-user-id helper from the system's own folders, never from PATH.

@@ -80,9 +80,8 @@ pub(crate) fn clone_trees(
     let Some(to) = plan.identity.mapped_mounts else { return Ok(trees) };
     let mut namespaces: HashMap<(u32, u32), OwnedFd> = HashMap::new();
     for (index, step) in plan.steps.iter().enumerate() {
-        let Step::Bind { source, flags, mapped: true, .. } = step else { continue };
-        if source.owner.0 == to.0 {
-            // Theirs already, as with --user: nothing needs to be mapped.
+        let Step::Bind { source, flags, cloned: true, mapped, .. } = step else { continue };
+        if !mapped {
             trees.insert(index, cloned_tree(source, *flags)?);
             continue;
         }
@@ -141,11 +140,12 @@ fn mapped_tree(source: &Source, flags: MountFlags, namespace: &OwnedFd) -> Resul
     };
     sys::mount_setattr(Fd(tree.as_raw_fd()), c"", abi::AT_EMPTY_PATH | recursive, &attributes).map_err(
         |e| {
-            let why = format!("the file system of `{shown}` cannot map ids ({})", errno::name(e.0));
+            let why = format!("the file system of `{shown}` cannot map ids");
             let remedy =
                 format!("run it as an ordinary user, or with --user={} that owns it", source.owner.0);
             Problem::from(Refusal { guarantee: Guarantee::HostRoot, why, remedy: Some(remedy) })
                 .at(&source.path)
+                .errno(errno::name(e.0))
         },
     )?;
     Ok(tree)
@@ -225,11 +225,13 @@ impl Drop for Holder {
     }
 }
 
-/// Waits until the supervisor ends or kills us. Signals stay blocked: no handler of the caller's runs here.
+/// Waits until the supervisor ends or kills us, or two seconds have passed. Signals stay blocked: no handler of the caller's runs here.
 unsafe extern "C" fn hold(watched: usize) -> ! {
     // SAFETY: `Holder::start` passes the address of a number that outlives this process.
     let fd = unsafe { *(watched as *const i32) };
     let mut files = [PollFd { fd, events: abi::POLLIN, revents: 0 }];
-    while sys::poll(&mut files, None).is_err() {}
+    // Its work takes some 100 microseconds; were the word to end lost, it must not stay.
+    let longest = abi::Timespec { seconds: 2, nanoseconds: 0 };
+    let _either_way = sys::poll(&mut files, Some(longest));
     sys::exit(0)
 }

@@ -40,7 +40,7 @@ pub enum Step {
     Folder { path: PathBuf, mode: u32 },
     File { path: PathBuf, mode: u32, content: Vec<u8> },
     Symlink { path: PathBuf, target: PathBuf },
-    Bind { source: Source, path: PathBuf, flags: MountFlags, mapped: bool },
+    Bind { source: Source, path: PathBuf, flags: MountFlags, cloned: bool, mapped: bool },
     Again { from: PathBuf, path: PathBuf, flags: MountFlags },
     Tmpfs { path: PathBuf, options: String, flags: MountFlags },
     Proc { path: PathBuf },
@@ -306,11 +306,12 @@ impl Builder<'_> {
             Node::Bind { source, access, .. } => {
                 let flags =
                     MountFlags { read_only: *access == Access::Read, recursive: source.is_folder(), ..plain };
-                Step::Bind { source: source.clone(), path, flags, mapped: self.is_mapped(rank) }
+                let (cloned, mapped) = (self.is_cloned_outside(rank), self.is_mapped(rank, source));
+                Step::Bind { source: source.clone(), path, flags, cloned, mapped }
             }
             Node::Device { source } => {
                 let flags = MountFlags { no_devices: false, ..still };
-                Step::Bind { source: source.clone(), path, flags, mapped: false }
+                Step::Bind { source: source.clone(), path, flags, cloned: false, mapped: false }
             }
             Node::Memory { size, mode, sealed } => {
                 let options =
@@ -341,11 +342,17 @@ impl Builder<'_> {
         self.steps.push(step);
     }
 
-    /// Granted folders of a sandbox that root starts are mapped to its unprivileged id; the host's own programs
-    /// are for everyone.
-    fn is_mapped(&self, rank: Rank) -> bool {
+    /// Granted folders of a sandbox that root starts are cloned by root's supervisor: PID 1, under an unprivileged
+    /// id, may not be able to walk to them. The host's own programs are for everyone.
+    fn is_cloned_outside(&self, rank: Rank) -> bool {
         let another_system = matches!(self.policy.filesystem.base, Base::Rootfs(_));
         self.identity.mapped_mounts.is_some() && (rank > Rank::Base || another_system)
+    }
+
+    /// Their owner is mapped to the program, unless that is the program already.
+    fn is_mapped(&self, rank: Rank, source: &Source) -> bool {
+        self.is_cloned_outside(rank)
+            && self.identity.mapped_mounts.is_some_and(|(uid, _)| uid != source.owner.0)
     }
 
     /// Terminals belong to group 5 (`tty`) where that group exists inside.
@@ -427,7 +434,7 @@ impl fmt::Display for Step {
             Self::Symlink { path, target } => {
                 write!(f, "make link {} -> {}", path.display(), target.display())
             }
-            Self::Bind { source, path, flags, mapped } => {
+            Self::Bind { source, path, flags, mapped, .. } => {
                 let mapped = if *mapped { ", ids mapped" } else { "" };
                 write!(f, "show {} at {} ({flags}{mapped})", source.path.display(), path.display())
             }

@@ -13,6 +13,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send as send_bytes};
 use rustix::process::{Signal, WaitId, WaitIdOptions, getpid, pidfd_send_signal, waitid};
 
 use crate::diagnose;
+use crate::errno;
 use crate::plan::Plan;
 use crate::pump::Pump;
 use crate::signals::Signals;
@@ -87,6 +88,8 @@ pub struct Running {
     kill_at: Option<Instant>,
     killed: bool,
     closed: bool,
+    /// Why it could not be supervised any longer.
+    lost: Option<Errno>,
 }
 
 /// How long PID 1 may take to obey.
@@ -107,6 +110,7 @@ impl Running {
             kill_at: None,
             killed: false,
             closed: false,
+            lost: None,
         }
     }
 
@@ -200,9 +204,9 @@ impl Running {
         let some = match poll(&mut files, timeout.as_ref()) {
             Ok(count) => count > 0,
             Err(Errno::INTR) => return true,
-            Err(_) => {
+            Err(errno) => {
                 // Nothing can be supervised without poll: the sandbox ends rather than go on unwatched.
-                self.closed = true;
+                (self.closed, self.lost) = (true, Some(errno));
                 return false;
             }
         };
@@ -238,9 +242,11 @@ impl Running {
         let size = size_of::<Record>();
         match recv(&self.control, record.bytes_mut(), RecvFlags::DONTWAIT) {
             Ok((_, length)) if length == size => self.take_record(record),
-            Err(Errno::INTR | Errno::AGAIN) => {}
+            // A peer that left a command unread resets the connection first; its last record comes after that.
+            Err(Errno::INTR | Errno::AGAIN | Errno::CONNRESET) => {}
             // PID 1 closed its end: it has ended, or is ending. Whether that is well, the records say.
-            Ok(_) | Err(_) => self.closed = true,
+            Ok(_) => self.closed = true,
+            Err(errno) => (self.closed, self.lost) = (true, Some(errno)),
         }
     }
 
@@ -269,12 +275,16 @@ impl Running {
             }
             None if self.killed => killed_early(),
             None => {
-                let problem = Problem::new(
-                    Reason::Internal,
-                    "init-died",
-                    "PID 1 of the sandbox ended without a word".into(),
-                )
-                .remedy("was it killed from outside, or out of memory?");
+                let what = match self.lost {
+                    Some(_) => "the sandbox could not be supervised any longer, so it was ended",
+                    None => "PID 1 of the sandbox ended without a word",
+                };
+                let problem = Problem::new(Reason::Internal, "init-died", what.to_owned())
+                    .remedy("was it killed from outside, or out of memory?");
+                let problem = match self.lost {
+                    Some(lost) => problem.errno(errno::name(lost.raw_os_error())),
+                    None => problem,
+                };
                 (without_status(Reason::Internal), Some(problem), None)
             }
         };
@@ -350,6 +360,10 @@ fn killed_early() -> (Exit, Option<Problem>, Option<Usage>) {
 
 /// Sends a command to PID 1.
 pub(crate) fn send(control: BorrowedFd<'_>, command: &Command) -> io::Result<()> {
-    send_bytes(control, command.bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
-    Ok(())
+    loop {
+        match send_bytes(control, command.bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Err(Errno::INTR) => {}
+            other => return Ok(other.map(drop)?),
+        }
+    }
 }
