@@ -153,6 +153,9 @@ fn memory_folders_are_empty_writable_and_as_large_as_asked() {
     covered().probe(["list", text(&folder)]).expect(&[""]);
     covered().probe(["write", text(&folder.join("made")), "x"]).expect(&["ok"]);
     assert!(!folder.join("made").exists() && folder.join("file").exists());
+    // At a folder that every sandbox has it is empty too.
+    let etc = run("/etc").shell("ls -A /etc; echo x >/etc/made && cat /etc/made");
+    assert_eq!(etc.stdout, "x\n", "{etc:#?}");
     // A colon in the name.
     run("/with\\:colon:64K").probe(["write", "/with:colon/x", "x"]).expect(&["ok"]);
 }
@@ -337,6 +340,23 @@ fn a_tree_of_binds_shows_what_is_mounted_below_it_too() {
     let seen = Run::new(&scene).through(wrapper).flag("--ro").flag(&folder).probe(["read", text(&file)]);
     seen.expect(&["x"]);
     assert!(!file.exists(), "control: it is in the mount alone");
+}
+
+#[test]
+fn the_kernels_own_views_are_never_writable_under_any_name() {
+    let scene = Scene::new();
+    for spec in ["/sys:/x", "/sys/kernel:/x", "/proc:/x", "/proc/sys:/x", "/proc/sys/kernel:/x:ro"] {
+        for flags in [["--bind", spec], ["--rw", spec.split(':').next().unwrap_or_default()]] {
+            // Root could waive its identity, and then own what is there.
+            let run = Run::new(&scene).flags(["--allow-degraded", "host-root"]).flags(flags);
+            let outcome = run.run(["/bin/true"]);
+            let what = spec.split(':').next().unwrap_or_default();
+            outcome.expect_refusal(&[what, "kernel"]);
+        }
+    }
+    // Control: another folder under the same name.
+    let spec = format!("{}:/x", text(&scene.folder("folder")));
+    Run::new(&scene).flags(["--bind", &spec]).probe(["write", "/x/made", "x"]).expect(&["ok"]);
 }
 
 #[test]

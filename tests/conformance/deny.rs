@@ -176,6 +176,47 @@ fn a_glob_holds_under_every_spelling_of_its_folder() {
 }
 
 #[test]
+fn a_glob_holds_under_every_spelling_of_its_end() {
+    let scene = scene();
+    let work = scene.path("work");
+    let file = work.join("keys/one.pem");
+    let read =
+        |pattern: &str| Run::new(&scene).from(&work).flags(["--deny", pattern]).probe(["read", text(&file)]);
+    for pattern in
+        ["k*", "k*/", "k*//", "k*/one.pem", "k*//one.pem", "k*/./one.pem", "k*/./*.pem", "./k*/", "[k]eys/."]
+    {
+        read(pattern).expect(&HIDDEN);
+    }
+    read("x*/").expect(&["secret"]);
+    // What leads nowhere that is known is refused, or said to hide nothing: never passed over in silence.
+    let odd = read("k*/../keys/one.pem");
+    let said = odd.stderr.contains("k*/../keys/one.pem");
+    assert!(HIDDEN.contains(&odd.answer()) || said, "{odd:#?}");
+}
+
+#[test]
+fn a_glob_that_matches_a_folder_above_a_grant_hides_the_grant() {
+    let scene = scene();
+    let (work, deep) = (scene.path("work"), scene.path("work/keys/deep"));
+    let file = deep.join("two.pem");
+    let glob = format!("{}/k*", text(&work));
+    let inside = format!("{}:/a/b/c", text(&deep));
+    for (shown, path) in [
+        (["--ro", text(&deep)], text(&file)),
+        (["--rw", text(&deep)], text(&file)),
+        (["--ro", text(&file)], text(&file)),
+        (["--bind", &inside], "/a/b/c/two.pem"),
+    ] {
+        reads(&scene, &shown, path).expect(&["secret"]);
+        // The granted folder's own path on the host is below what the glob matches.
+        reads(&scene, &[&shown[..], &["--deny", &glob]].concat(), path).expect(&HIDDEN);
+    }
+    // By a folder inside that only leads to it.
+    reads(&scene, &["--bind", &inside, "--deny", "/a/*"], "/a/b/c/two.pem").expect(&HIDDEN);
+    reads(&scene, &["--bind", &inside, "--deny", "/b/*"], "/a/b/c/two.pem").expect(&["secret"]);
+}
+
+#[test]
 fn a_glob_that_matches_nothing_and_a_path_that_is_not_there_hide_nothing() {
     let scene = scene();
     let work = scene.path("work");

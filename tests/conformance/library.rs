@@ -256,6 +256,26 @@ fn many_threads_with_many_policies_get_each_their_own() {
 }
 
 #[test]
+fn a_child_may_be_waited_for_by_another_thread_than_its_own() {
+    fn may_move<T: Send>(_: &T) {}
+    fn may_be_shared<T: Send + Sync>(_: &T) {}
+    let scene = Scene::new();
+    let mut command = shell(&scene, default_policy(), "read line; echo got $line; exit 6");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    may_be_shared(&sandbox("default"));
+    may_move(&command);
+    let mut child = std::thread::spawn(move || command.spawn().unwrap()).join().unwrap();
+    may_move(&child);
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let waiting = std::thread::spawn(move || child.wait());
+    writeln!(stdin, "this").unwrap();
+    let mut text = String::new();
+    stdout.read_to_string(&mut text).unwrap();
+    assert_eq!((text.as_str(), waiting.join().unwrap().exit.code), ("got this\n", Some(6)));
+}
+
+#[test]
 fn sixty_four_threads_at_once_leak_no_handle_into_any_child() {
     let mut command = Plain::new(caller());
     command.arg("many-threads");

@@ -2,7 +2,7 @@
 
 use support::{Run, Scene, outside};
 
-use crate::tools::shell_outside;
+use crate::tools::{finish, shell_outside, text};
 
 #[test]
 fn limits_are_what_was_asked_for_and_cannot_be_raised() {
@@ -52,6 +52,34 @@ fn more_than_the_caller_may_have_is_refused_with_what_it_may() {
     let run = |count: u64| Run::new(&scene).flags(["--nofile", &count.to_string()]).shell("ulimit -n");
     run(hard + 1).expect_refusal(&["--nofile", &hard.to_string()]);
     assert_eq!(run(hard).answer(), hard.to_string());
+}
+
+#[test]
+fn a_callers_own_limits_end_in_an_answer_and_never_in_silence() {
+    let scene = Scene::new();
+    let under = |limit: &str, flags: &[&str]| {
+        let wrapper = ["/bin/sh", "-c", &format!("ulimit {limit}; exec \"$@\""), "sh"];
+        let command = Run::new(&scene).through(wrapper).flags(flags).command(["/bin/echo", "ran"]);
+        let outcome = finish(command);
+        let refused = outcome.status == 125 && outcome.stderr.starts_with("ringfence: ");
+        assert!(
+            refused || (outcome.status, outcome.stdout.as_str()) == (0, "ran\n"),
+            "ulimit {limit}: {outcome:#?}"
+        );
+        outcome
+    };
+    // Files of no size, few open files, few processes, little memory to lock, no core.
+    for limit in ["-f 0", "-f 1", "-n 6", "-n 8", "-n 10", "-n 12", "-n 16", "-u 1", "-l 0", "-c 0", "-t 5"] {
+        under(limit, &[]);
+    }
+    // A folder may cost an open file; then it is the limit that is named, not the folder.
+    let folders: Vec<String> =
+        (0..60).map(|number| text(&scene.folder(&format!("many/{number}"))).to_owned()).collect();
+    let flags: Vec<&str> = folders.iter().flat_map(|folder| ["--ro", folder.as_str()]).collect();
+    let outcome = under("-n 64", &flags);
+    assert!(outcome.status == 0 || outcome.stderr.contains("ulimit -n"), "{outcome:#?}");
+    // Control: a limit that is wide enough changes nothing.
+    assert_eq!(under("-n 512", &flags).status, 0);
 }
 
 #[test]

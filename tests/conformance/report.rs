@@ -97,9 +97,12 @@ fn usage_is_what_the_program_used() {
     let idle = Run::new(&scene).run(["/bin/sleep", "0.3"]);
     assert!(number(&idle, "cpu_us") < 100_000 && number(&idle, "wall_us") >= 300_000, "{idle:#?}");
     assert!(number(&idle, "max_rss_bytes") < 30_000_000, "{idle:#?}");
-    // Children that were waited for count, and so do orphans.
-    let tree = Run::new(&scene).shell("timeout 0.3 sh -c 'while :; do :; done'; true");
-    assert!(number(&tree, "cpu_us") > 100_000, "{tree:#?}");
+    // Children count, those that were waited for and orphans alike.
+    let burn = "import time\nwhile time.process_time() < 0.2: pass\n";
+    let line = "python3 -c \"$0\"; (sh -c 'python3 -c \"$0\"; touch /tmp/done' \"$0\" &); \
+                while test ! -e /tmp/done; do sleep 0.05; done";
+    let tree = Run::new(&scene).run(["/bin/sh", "-c", line, burn]);
+    assert!(number(&tree, "cpu_us") > 400_000, "{tree:#?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What goes through the three streams: all of it, in order, and nobody waits for nobody.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -131,6 +131,28 @@ fn what_is_typed_arrives_and_its_end_too() {
     );
     assert!(outcome.stdout.contains("got: hello") && outcome.stdout.contains("more"), "{outcome:#?}");
     assert!(outcome.stdout.contains("end") && outcome.status == 0, "{outcome:#?}");
+}
+
+#[test]
+fn the_interrupt_key_of_a_terminal_reaches_the_program() {
+    let scene = Scene::new();
+    scene.file("here/wait", "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.02; done\n");
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", "exec $RINGFENCE run -- /bin/sh wait", "/dev/null"])
+        .current_dir(scene.path("here"));
+    command
+        .env("HOME", scene.home())
+        .env("RINGFENCE", ringfence())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert_eq!(lines.next().as_deref().map(str::trim), Some("ready"));
+    child.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+    let rest: Vec<_> = lines.collect();
+    assert!(rest.iter().any(|line| line.contains("caught")), "{rest:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(9), "{rest:?}");
 }
 
 #[test]

@@ -209,6 +209,9 @@ fn kernel_error(step: Option<&Step>, number: i32) -> Problem {
         | (Some(Step::Private | Step::Root { .. }), libc::EPERM | libc::EACCES) => {
             "user namespaces give no capabilities here (AppArmor?): see kernel.apparmor_restrict_unprivileged_userns"
         }
+        (Some(Step::Keyring), libc::EDQUOT) => {
+            "each sandbox has a keyring, and this user has as many as it may: raise kernel.keys.maxkeys, or end some"
+        }
         (_, libc::ENOSYS) => {
             "this kernel, or a filter around this process, lacks the call: use Linux 6.1 or later"
         }

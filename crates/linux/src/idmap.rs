@@ -102,7 +102,12 @@ fn cloned_tree(source: &Source, flags: MountFlags) -> Result<OwnedFd, Problem> {
             .at(&source.path)
             .errno(errno::name(errno.0))
             .step(format!("show {shown}"))
-            .remedy("something has moved in its path: run it again when nothing moves files there")
+            .remedy(match errno.0 {
+                libc::EMFILE | libc::ENFILE => {
+                    "too many open files: raise `ulimit -n`, or show fewer folders"
+                }
+                _ => "something has moved in its path: run it again when nothing moves files there",
+            })
     };
     let path = CString::new(source.path.as_os_str().as_bytes())
         .map_err(|_| Problem::request("path", format!("`{shown}` holds a NUL byte")))?;

@@ -23,7 +23,7 @@ pub(crate) fn executable() -> Result<BorrowedFd<'static>, Problem> {
     if EXECUTABLE.get().is_none() {
         let made = make().map_err(|e| {
             errno::problem("init", "PID 1's executable cannot be put into a memory file", e)
-                .remedy("check vm.memfd_noexec (must be 0 or 1) and the memory limit")
+                .remedy("check vm.memfd_noexec (must be 0 or 1), `ulimit -f` and the memory limit")
         })?;
         // Another thread may have been faster: then its file stays and this one closes.
         let _lost_the_race = EXECUTABLE.set(made);
@@ -42,6 +42,7 @@ pub(crate) fn executable() -> Result<BorrowedFd<'static>, Problem> {
 }
 
 fn make() -> io::Result<(OwnedFd, u64)> {
+    check_file_size(ringfence_init::IMAGE.len())?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = match memfd_create("ringfence-init", flags | MemfdFlags::EXEC) {
         // Before Linux 6.3 there was no flag: every memory file could be executed.
@@ -57,13 +58,27 @@ fn make() -> io::Result<(OwnedFd, u64)> {
 
 /// The plan, in a memory file of its own.
 pub(crate) fn plan_file(image: &[u8]) -> Result<OwnedFd, Problem> {
-    let failed = |e: io::Error| errno::problem("plan", "the plan cannot be put into a memory file", e);
+    let failed = |e: io::Error| {
+        errno::problem("plan", "the plan cannot be put into a memory file", e)
+            .remedy("raise `ulimit -f` and `ulimit -n`")
+    };
+    check_file_size(image.len()).map_err(failed)?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let made = memfd_create("ringfence-plan", flags).map_err(|e| failed(e.into()))?;
     let mut file = File::from(above_streams(made).map_err(failed)?);
     file.write_all(image).map_err(failed)?;
     fcntl_add_seals(&file, SEALS).map_err(|e| failed(e.into()))?;
     Ok(file.into())
+}
+
+/// A memory file obeys the limit on file sizes, and a write beyond that would end the caller with SIGXFSZ.
+fn check_file_size(bytes: usize) -> io::Result<()> {
+    let limit = ringfence_init::sys::prlimit(libc::RLIMIT_FSIZE, None);
+    match limit {
+        Ok(limit) if limit.soft < bytes as u64 => Err(io::Error::from_raw_os_error(libc::EFBIG)),
+        Ok(_) => Ok(()),
+        Err(e) => Err(io::Error::from_raw_os_error(e.0)),
+    }
 }
 
 /// A file with a number above the three streams: in a caller whose streams are closed a new file would land

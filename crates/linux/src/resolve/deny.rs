@@ -209,6 +209,11 @@ fn deny(layout: &mut Layout, pattern: &str, request: &Request) -> Result<bool, P
         folder if folder.is_empty() => request.directory.clone(),
         folder => expand(Path::new(&folder), request)?,
     };
+    if rest.contains(&"..") {
+        let why = format!("`{pattern}` holds `..` after a wildcard, which means nothing that is known");
+        return Err(Problem::request("deny", why).at(pattern).remedy("write the path that it means"));
+    }
+    let rest: Vec<&str> = rest.iter().copied().filter(|part| !part.is_empty() && *part != ".").collect();
     let glob = GlobBuilder::new(&rest.join("/")).literal_separator(true).backslash_escape(true).build();
     let glob = glob
         .map_err(|e| {
@@ -239,8 +244,14 @@ fn names_of(layout: &Layout, written: &Path) -> Vec<PathBuf> {
 /// Paths inside that a glob, relative to a folder, matches by either name; outermost only.
 fn matches(layout: &Layout, glob: &GlobMatcher, base: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
+    let is_match = |path: &Path| path.strip_prefix(base).is_ok_and(|rest| glob.is_match(rest));
     for (at, _, node) in layout.nodes() {
         let Node::Bind { source, .. } = node else { continue };
+        // What is shown may be below what is denied.
+        if at.ancestors().chain(source.path.ancestors()).any(is_match) {
+            found.push(at.to_path_buf());
+            continue;
+        }
         let related = |path: &Path| path.starts_with(base) || base.starts_with(path);
         if !related(at) && !related(&source.path) {
             continue;
@@ -250,7 +261,6 @@ fn matches(layout: &Layout, glob: &GlobMatcher, base: &Path) -> Vec<PathBuf> {
             let Ok(entry) = entry else { continue };
             let rest = entry.path().strip_prefix(&source.path).unwrap_or(Path::new(""));
             let inside = if rest.as_os_str().is_empty() { at.to_path_buf() } else { at.join(rest) };
-            let is_match = |path: &Path| path.strip_prefix(base).is_ok_and(|rest| glob.is_match(rest));
             if is_match(entry.path()) || is_match(&inside) {
                 found.push(inside);
                 if entry.file_type().is_dir() {

@@ -35,7 +35,7 @@ pub(super) fn show(
         let path = grant.destination.as_deref().map_or_else(|| source.path.clone(), source::lexical);
         let path = layout.behind_links(&path);
         check_place(&path, grant.access)?;
-        refuse_kernel_view(&source)?;
+        refuse_kernel_view(&source, grant.access)?;
         let also = (grant.destination.is_none() && written != path).then_some(written);
         let shown = Shown { grant, source, also };
         match by_path.get(&path) {
@@ -68,6 +68,7 @@ pub(super) fn show(
         }
         check_place(&path, Access::Write)?;
         base::make_room(layout, &path)?;
+        layout.remove_below(&path, |rank, _| rank == Rank::Base);
         layout.put(path, Rank::Caller, Node::Memory { size, mode: 0o755, sealed: false });
     }
     for device in &policy.filesystem.devices {
@@ -168,8 +169,9 @@ fn check_place(path: &Path, access: Access) -> Result<(), Problem> {
 }
 
 /// The host's /proc and /sys under another name are still the host's.
-fn refuse_kernel_view(source: &Source) -> Result<(), Problem> {
-    let view = ["/proc", "/sys/fs/cgroup", "/sys/kernel"].iter().find(|view| source.path.starts_with(view));
+fn refuse_kernel_view(source: &Source, access: Access) -> Result<(), Problem> {
+    let whole = if access == Access::Write { "/sys" } else { "/sys/kernel" };
+    let view = ["/proc", "/sys/fs/cgroup", whole].into_iter().find(|view| source.path.starts_with(view));
     match view {
         None => Ok(()),
         Some(view) => {
