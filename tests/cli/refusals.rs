@@ -4,13 +4,12 @@
 use std::fs;
 use std::io::Read as _;
 use std::os::fd::{FromRawFd as _, OwnedFd};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use support::{Scene, not_reachable, ringfence};
 
-use crate::tools::{Said, call, command, finish, one_line, take_report, text};
+use crate::tools::{Said, call, command, executable, finish, one_line, take_report, text};
 
 /// What a refusal must say.
 struct Expected<'a> {
@@ -193,13 +192,8 @@ fn sizes_durations_and_numbers_without_meaning() {
 #[test]
 fn commands_that_cannot_be_run() {
     let scene = scene();
-    let executable = |name: &str, content: &str| {
-        let path = scene.file(name, content);
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        path
-    };
-    let tool = executable("here/tool", "#!/bin/sh\ntouch made\n");
-    let lacking = executable("here/lacking", "#!/no/interpreter\n");
+    let tool = executable(&scene, "here/tool", "#!/bin/sh\ntouch made\n");
+    let lacking = executable(&scene, "here/lacking", "#!/no/interpreter\n");
     let not_found = |words| Expected { status: 127, reason: "not-found", errno: Some("ENOENT"), words };
     let not_executable = |errno, words| Expected { status: 126, reason: "not-executable", errno, words };
     refused(&scene, &["--", "no-such-program"], &not_found(&["no-such-program", "PATH"]));
@@ -218,11 +212,9 @@ fn commands_that_cannot_be_run() {
 fn a_program_that_would_be_another_inside() {
     let scene = scene();
     for name in ["first", "second"] {
-        let path = scene.file(&format!("{name}/interpreter"), "#!/bin/sh\n");
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        executable(&scene, &format!("{name}/interpreter"), "#!/bin/sh\n");
     }
-    let script = scene.file("here/script", "#!/usr/bin/env interpreter\n");
-    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let script = executable(&scene, "here/script", "#!/usr/bin/env interpreter\n");
     let (first, second) = (scene.path("first"), scene.path("second"));
     let file = scene.path("reports/report.json");
     let words =
@@ -320,15 +312,10 @@ fn a_source_that_changed_between_the_look_and_the_mount() {
 #[test]
 fn a_program_that_changed_between_the_look_and_the_start() {
     let scene = scene();
-    let write = |path: &Path| {
-        fs::write(path, "#!/bin/sh\necho ran\n").unwrap();
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    };
-    let tool = scene.path("here/tool");
-    write(&tool);
+    let content = "#!/bin/sh\necho ran\n";
+    let tool = executable(&scene, "here/tool", content);
     let (said, report) = with_a_swap(&scene, &["--", "./tool"], || {
-        let other = scene.path("here/other");
-        write(&other);
+        let other = executable(&scene, "here/other", content);
         fs::rename(&other, &tool).unwrap();
     });
     assert_eq!((said.status, said.stdout.as_str()), (125, ""), "{said:#?}");

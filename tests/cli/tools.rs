@@ -1,8 +1,10 @@
 //! Running the command line itself, without `run` and its flags in front.
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::io::Read as _;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -26,6 +28,15 @@ pub(crate) fn command<I: IntoIterator<Item: AsRef<OsStr>>>(scene: &Scene, words:
     let mut command = Command::new(ringfence());
     command.args(words).current_dir(scene.path("here")).env("HOME", scene.home()).stdin(Stdio::null());
     command
+}
+
+/// Makes a file that can be executed. Written here and copied by another process: see `Scene::program`.
+pub(crate) fn executable(scene: &Scene, name: &str, content: &str) -> PathBuf {
+    let draft = scene.file(&format!("{name}.draft"), content);
+    let path = scene.program(name, &draft);
+    std::fs::remove_file(draft).expect("it was just made");
+    std::fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("our own file");
+    path
 }
 
 /// Calls it.

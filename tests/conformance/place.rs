@@ -101,6 +101,22 @@ fn a_home_among_the_systems_folders_hides_nothing_of_the_system() {
 }
 
 #[test]
+fn a_folder_that_is_asked_for_around_the_home_keeps_the_home() {
+    let scene = Scene::new();
+    let line = "ls -A \"$HOME\"; touch \"$HOME/x\" && echo fine";
+    let run = || Run::new(&scene).from("/");
+    for flags in
+        [["--tmpfs", "/home"], ["--tmpfs", "/home/a"], ["--tmpfs", "/home/a/b"], ["--tmpfs", "/home/a/b/c"]]
+    {
+        let outcome = at_home(run().flags(flags), "/home/a/b", ["/bin/sh", "-c", line]);
+        assert!(outcome.stdout == "fine\n" || outcome.stdout == "c\nfine\n", "{flags:?}: {outcome:#?}");
+    }
+    // The folder for temporary files below one that was asked for, too.
+    let outcome = run().flags(["--tmpfs", "/var"]).shell("touch /var/x /var/tmp/x /tmp/x && echo fine");
+    assert_eq!(outcome.answer(), "fine", "{outcome:#?}");
+}
+
+#[test]
 fn an_odd_home_breaks_no_file_that_names_it() {
     let scene = Scene::new();
     let line = "awk -F: 'NF != 7' /etc/passwd | wc -l; touch \"$HOME/x\" && echo fine";

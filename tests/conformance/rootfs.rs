@@ -21,8 +21,7 @@ fn alpine(scene: &Scene) -> PathBuf {
     scene.file("alpine/etc/os-release", "ID=alpine-like\n");
     scene.file("alpine/etc/secret-of-the-rootfs", "shown");
     let busybox = ["/usr/bin/busybox", "/bin/busybox"].map(Path::new).into_iter().find(|path| path.is_file());
-    fs::copy(busybox.expect("apt-get install busybox-static"), root.join("bin/busybox"))
-        .expect("room for a copy");
+    scene.program("alpine/bin/busybox", busybox.expect("apt-get install busybox-static"));
     let applets = shell_outside("busybox --list");
     assert!(applets.stdout.lines().count() > 50, "{applets:#?}");
     for applet in applets.stdout.lines().filter(|name| *name != "busybox") {
@@ -38,8 +37,7 @@ fn install_perl(scene: &Scene) {
     for file in libraries.chain(["/usr/bin/perl"]) {
         let name = Path::new(file).parent().expect("a path of a file");
         scene.folder(&format!("alpine{}", name.display()));
-        let copy = scene.path(&format!("alpine{file}"));
-        fs::copy(file, &copy).unwrap_or_else(|e| panic!("{file}: {e}"));
+        scene.program(&format!("alpine{file}"), Path::new(file));
     }
 }
 

@@ -75,7 +75,10 @@ pub(crate) fn shell_outside(line: &str) -> Outcome {
 
 /// Makes a file that can be executed.
 pub(crate) fn executable(scene: &Scene, name: &str, content: &str) -> PathBuf {
-    let path = scene.file(name, content);
+    // Written here and copied by another process: see `Scene::program`.
+    let draft = scene.file(&format!("{name}.draft"), content);
+    let path = scene.program(name, &draft);
+    std::fs::remove_file(draft).expect("it was just made");
     set_mode(&path, 0o755);
     path
 }

@@ -25,8 +25,9 @@ fn fingerprint() -> String {
         let dash = fields.iter().position(|field| *field == "-").unwrap_or(6);
         let kind = fields.get(dash + 1).unwrap_or(&"");
         let propagation: Vec<_> = fields[6..dash].iter().map(|f| f.split(':').next().unwrap_or("")).collect();
-        let _to_a_string =
-            writeln!(text, "mount {} {} {kind} {} {propagation:?}", fields[4], fields[5], fields[3]);
+        // Whether the file below a cover still has a name does not matter.
+        let root = fields[3].trim_end_matches("//deleted");
+        let _to_a_string = writeln!(text, "mount {} {} {kind} {root} {propagation:?}", fields[4], fields[5]);
     }
     for name in ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"] {
         let own = fs::read_link(format!("/proc/self/ns/{name}")).unwrap_or_default();

@@ -19,7 +19,7 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let mut missing = Vec::new();
     for target in TARGETS {
         match add(target) {
-            Ok(()) => build(&workspace, target)?,
+            Ok(()) => drop(build(&workspace, target)?),
             Err(why) => {
                 println!("cross: {target} is not built: {why}");
                 missing.push(target);
@@ -36,8 +36,16 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     )))
 }
 
+/// Cargo for a target, with the linker that comes with the compiler.
+pub(crate) fn cargo(command: &str, target: &str) -> Command {
+    let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
+    let mut cargo = process::cargo();
+    cargo.args([command, "--target", target]).env(linker, "rust-lld");
+    cargo
+}
+
 /// Makes sure that the target's standard library is there.
-fn add(target: &str) -> Result<(), Failure> {
+pub(crate) fn add(target: &str) -> Result<(), Failure> {
     if has_library(target)? {
         return Ok(());
     }
@@ -56,10 +64,10 @@ fn has_library(target: &str) -> Result<bool, Failure> {
     Ok(files.any(|file| file.file_name().to_string_lossy().starts_with("libstd-")))
 }
 
-fn build(workspace: &Workspace, target: &str) -> Result<(), Failure> {
-    let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
-    let mut cargo = process::cargo();
-    cargo.args(["build", "--release", "--target", target]).env(linker, "rust-lld");
+/// Builds the release, and says where it is.
+pub(crate) fn build(workspace: &Workspace, target: &str) -> Result<PathBuf, Failure> {
+    let mut cargo = cargo("build", target);
+    cargo.arg("--release");
     for package in workspace.published() {
         cargo.args(["--package", &package.name]);
     }
@@ -67,5 +75,5 @@ fn build(workspace: &Workspace, target: &str) -> Result<(), Failure> {
     let binary = workspace.target.join(target).join("release").join(BINARY);
     let size = fs::metadata(&binary).map_err(|error| Failure::io("find", &binary, &error))?.len();
     println!("cross: {target}: {BINARY} is {} KiB", size.div_ceil(1024));
-    Ok(())
+    Ok(binary)
 }

@@ -4,6 +4,7 @@
 mod arguments;
 mod bench;
 mod cross;
+mod emulate;
 mod failure;
 mod package;
 mod process;
@@ -23,7 +24,7 @@ struct Command {
     run: fn(Arguments) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 5] = [
+const COMMANDS: [Command; 6] = [
     Command { name: "tidy", options: "", summary: "the house rules over every source file", run: tidy::run },
     Command {
         name: "bench",
@@ -48,6 +49,12 @@ const COMMANDS: [Command; 5] = [
         options: "[--optional]",
         summary: "static release binaries for x86_64 and aarch64",
         run: cross::run,
+    },
+    Command {
+        name: "emulate",
+        options: "[--cache DIR] [--suite SUITE]",
+        summary: "the static binary and the escape checks on an emulated aarch64 machine",
+        run: emulate::run,
     },
 ];
 
@@ -74,7 +81,7 @@ fn usage(name: &str) -> String {
     };
     text.push_str("usage: cargo xtask COMMAND");
     for Command { name, options, summary, .. } in &COMMANDS {
-        text.push_str(&format!("\n    {:<28} {summary}", format!("{name} {options}")));
+        text.push_str(&format!("\n    {:<38} {summary}", format!("{name} {options}")));
     }
     text
 }

@@ -5,7 +5,7 @@ use crate::plan::Plan;
 use crate::steps::{self, Fault, expect};
 use crate::sys::{self, Fd};
 use crate::text::{Lines, number, words};
-use crate::wire::{self, Record, RecordKind, Step, detail, fault};
+use crate::wire::{self, Message as _, Record, RecordKind, Step, detail, fault};
 
 /// The two sides of the fork.
 pub(crate) enum Forked {
@@ -177,6 +177,15 @@ pub(crate) fn signals(plan: &Plan) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Writes the whole of a message, or ends.
+fn must_say(plan: &Plan, index: usize, to: Fd, message: &[u8]) {
+    match sys::write(to, message) {
+        Ok(length) if length == message.len() => {}
+        Ok(_) => steps::fail(plan, index, Fault::mismatch(0)),
+        Err(errno) => steps::fail(plan, index, errno.into()),
+    }
+}
+
 /// Says that all is verified, says when, and executes the program.
 pub(crate) fn exec(plan: &Plan, index: usize, exec_pipe: Fd) -> ! {
     let header = plan.header;
@@ -186,11 +195,10 @@ pub(crate) fn exec(plan: &Plan, index: usize, exec_pipe: Fd) -> ! {
         steps::fail(plan, index, Fault::plain(fault::BAD_PLAN));
     };
     let time_ns = sys::monotonic_ns();
-    steps::send(plan, &Record { kind: RecordKind::Ready as u32, time_ns, ..Record::default() });
-    let said = sys::write(exec_pipe, &time_ns.to_ne_bytes());
-    if said != Ok(size_of::<u64>()) {
-        steps::fail(plan, index, Fault::plain(fault::PANIC));
-    }
+    let ready = Record { kind: RecordKind::Ready as u32, time_ns, ..Record::default() };
+    // Nobody runs anything unheard: without this word there would be no receipt.
+    must_say(plan, index, Fd(header.control), ready.bytes());
+    must_say(plan, index, exec_pipe, &time_ns.to_ne_bytes());
     // SAFETY: `pointers` made arrays of addresses of terminated strings in the mapped plan, ended by null.
     let errno = unsafe { sys::execve(plan.text(header.program), arguments, environment) };
     let record = Record {

@@ -182,6 +182,10 @@ constants! {
     EPERM: i32 = 1,
     EINTR: i32 = 4,
     ESRCH: i32 = 3,
+    RLIMIT_FSIZE: u32 = 1,
+    RLIMIT_STACK: u32 = 3,
+    RLIMIT_CORE: u32 = 4,
+    RLIMIT_NOFILE: u32 = 7,
     ECHILD: i32 = 10,
     EAGAIN: i32 = 11,
     EINVAL: i32 = 22,
@@ -338,7 +342,8 @@ mod layout_tests {
     #[test]
     fn structures_have_the_kernels_size() {
         assert_eq!(size_of::<super::Statx>(), size_of::<libc::statx>());
-        assert_eq!(size_of::<super::Rusage>(), size_of::<libc::rusage>());
+        // musl pads its own; the kernel writes this much.
+        assert!(size_of::<super::Rusage>() <= size_of::<libc::rusage>());
         assert_eq!(size_of::<super::Utsname>(), size_of::<libc::utsname>());
         assert_eq!(size_of::<super::InterfaceRequest>(), size_of::<libc::ifreq>());
         assert_eq!(size_of::<super::PollFd>(), size_of::<libc::pollfd>());

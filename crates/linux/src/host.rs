@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ringfence_init::abi;
 use ringfence_policy::Problem;
 
 use crate::errno;
@@ -144,7 +145,7 @@ fn hard_limits() -> Result<BTreeMap<u32, Option<u64>>, Problem> {
         // RLIM_INFINITY is the largest number.
         Ok((number, Some(limit.hard).filter(|hard| *hard != u64::MAX)))
     };
-    [libc::RLIMIT_CORE, libc::RLIMIT_NOFILE, libc::RLIMIT_FSIZE, libc::RLIMIT_STACK]
+    [abi::RLIMIT_CORE, abi::RLIMIT_NOFILE, abi::RLIMIT_FSIZE, abi::RLIMIT_STACK]
         .into_iter()
         .map(read)
         .collect()

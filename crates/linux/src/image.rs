@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
+use ringfence_init::abi;
 use ringfence_policy::Problem;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 
@@ -30,14 +31,18 @@ pub(crate) fn executable() -> Result<BorrowedFd<'static>, Problem> {
     }
     let made = EXECUTABLE.get().map(|(file, inode)| (file.as_fd(), *inode));
     let (file, inode) = made.ok_or_else(|| Problem::request("init", "PID 1's executable vanished".into()))?;
-    let same = rustix::fs::fstat(file).is_ok_and(|stat| stat.st_ino == inode);
     // A caller that closes every file (a daemon) leaves a number behind that may be anything by now.
-    match fcntl_get_seals(file) {
-        Ok(seals) if same && seals.contains(SEALS) => Ok(file),
-        _ => {
-            Err(Problem::request("init", "this process has closed PID 1's executable, a memory file".into())
-                .remedy("do not close file descriptors that are not yours"))
-        }
+    let look = || -> io::Result<bool> {
+        Ok(rustix::fs::fstat(file)?.st_ino == inode && fcntl_get_seals(file)?.contains(SEALS))
+    };
+    let gone = || {
+        Problem::request("init", "this process has closed PID 1's executable, a memory file".into())
+            .remedy("do not close file descriptors that are not yours")
+    };
+    match look() {
+        Ok(true) => Ok(file),
+        Ok(false) => Err(gone()),
+        Err(e) => Err(gone().errno(e.raw_os_error().map_or_else(|| e.to_string(), errno::name))),
     }
 }
 
@@ -73,7 +78,7 @@ pub(crate) fn plan_file(image: &[u8]) -> Result<OwnedFd, Problem> {
 
 /// A memory file obeys the limit on file sizes, and a write beyond that would end the caller with SIGXFSZ.
 fn check_file_size(bytes: usize) -> io::Result<()> {
-    let limit = ringfence_init::sys::prlimit(libc::RLIMIT_FSIZE, None);
+    let limit = ringfence_init::sys::prlimit(abi::RLIMIT_FSIZE, None);
     match limit {
         Ok(limit) if limit.soft < bytes as u64 => Err(io::Error::from_raw_os_error(libc::EFBIG)),
         Ok(_) => Ok(()),

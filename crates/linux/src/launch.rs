@@ -102,8 +102,11 @@ fn own_numbers(streams: Streams) -> io::Result<[Passed; 3]> {
         number += 1;
         match file {
             Some(file) => above_streams(file).map(Passed::Own),
-            None if sys::descriptor_flags(Fd(own)).is_ok() => Ok(Passed::Callers(own)),
-            None => Ok(Passed::Missing),
+            None => match sys::descriptor_flags(Fd(own)) {
+                Ok(_) => Ok(Passed::Callers(own)),
+                Err(Errno(libc::EBADF)) => Ok(Passed::Missing),
+                Err(Errno(number)) => Err(io::Error::from_raw_os_error(number)),
+            },
         }
     });
     let [a, b, c] = passed;

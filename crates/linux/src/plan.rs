@@ -389,13 +389,13 @@ fn become_the_program(
 fn limits(steps: &mut Vec<Step>, policy: &Policy, host: &Host) -> Result<(), Problem> {
     // A core limit of 1 keeps a piped core handler of the host from running; 0 does not (fs/coredump.c). The
     // program may lower it: only a syscall filter can forbid that.
-    let core = host.hard_limits.get(&libc::RLIMIT_CORE).copied().flatten().unwrap_or(u64::MAX).min(1);
-    steps.push(Step::Limit { name: "core", resource: libc::RLIMIT_CORE, soft: core, hard: core });
+    let core = host.hard_limits.get(&abi::RLIMIT_CORE).copied().flatten().unwrap_or(u64::MAX).min(1);
+    steps.push(Step::Limit { name: "core", resource: abi::RLIMIT_CORE, soft: core, hard: core });
     let limits = &policy.limits;
     for (name, resource, value) in [
-        ("file-size", libc::RLIMIT_FSIZE, limits.file_size.map(|size| size.0)),
-        ("stack", libc::RLIMIT_STACK, limits.stack.map(|size| size.0)),
-        ("nofile", libc::RLIMIT_NOFILE, limits.nofile),
+        ("file-size", abi::RLIMIT_FSIZE, limits.file_size.map(|size| size.0)),
+        ("stack", abi::RLIMIT_STACK, limits.stack.map(|size| size.0)),
+        ("nofile", abi::RLIMIT_NOFILE, limits.nofile),
     ] {
         let Some(value) = value else { continue };
         let hard = host.hard_limits.get(&resource).copied().flatten();

@@ -2,7 +2,7 @@
 
 mod executables;
 mod identity;
-mod tally;
+pub(crate) mod tally;
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Command, Stdio};

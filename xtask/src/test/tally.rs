@@ -4,20 +4,20 @@ use std::fmt;
 use std::process::ExitStatus;
 
 /// Passed, failed, ignored.
-pub(super) type Counts = [u64; 3];
+pub(crate) type Counts = [u64; 3];
 
 /// The sum over all executables.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     executables: usize,
     counts: Counts,
     /// What failed: the executable, and how.
-    pub(super) bad: Vec<String>,
+    pub(crate) bad: Vec<String>,
 }
 
 impl Tally {
     /// Adds one executable: the results that it printed, and how it ended.
-    pub(super) fn add(&mut self, label: &str, results: &[Counts], status: ExitStatus) {
+    pub(crate) fn add(&mut self, label: &str, results: &[Counts], status: ExitStatus) {
         self.executables += 1;
         let [mut passed, mut failed, mut ignored] = [0; 3];
         for [p, f, i] in results {
@@ -46,7 +46,7 @@ impl fmt::Display for Tally {
 }
 
 /// The numbers of a line `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.
-pub(super) fn counts(line: &str) -> Option<Counts> {
+pub(crate) fn counts(line: &str) -> Option<Counts> {
     let (_, numbers) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let mut counts = [0; 3];
     for part in numbers.split(';') {

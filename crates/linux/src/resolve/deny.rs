@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
@@ -222,7 +223,7 @@ fn deny(layout: &mut Layout, pattern: &str, request: &Request) -> Result<bool, P
         .compile_matcher();
     let mut found = Vec::new();
     for folder in names_of(layout, &literal) {
-        found.extend(matches(layout, &glob, &folder));
+        found.extend(matches(layout, &glob, &folder)?);
     }
     found.iter().try_for_each(|path| hide(layout, path))?;
     Ok(!found.is_empty())
@@ -242,7 +243,7 @@ fn names_of(layout: &Layout, written: &Path) -> Vec<PathBuf> {
 }
 
 /// Paths inside that a glob, relative to a folder, matches by either name; outermost only.
-fn matches(layout: &Layout, glob: &GlobMatcher, base: &Path) -> Vec<PathBuf> {
+fn matches(layout: &Layout, glob: &GlobMatcher, base: &Path) -> Result<Vec<PathBuf>, Problem> {
     let mut found = Vec::new();
     let is_match = |path: &Path| path.strip_prefix(base).is_ok_and(|rest| glob.is_match(rest));
     for (at, _, node) in layout.nodes() {
@@ -258,7 +259,11 @@ fn matches(layout: &Layout, glob: &GlobMatcher, base: &Path) -> Vec<PathBuf> {
         }
         let mut walk = walkdir::WalkDir::new(&source.path).follow_links(false).into_iter();
         while let Some(entry) = walk.next() {
-            let Ok(entry) = entry else { continue };
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(e) if is_closed(e.io_error()) => continue,
+                Err(e) => return Err(cannot_tell(e.path().unwrap_or(at), e.io_error())),
+            };
             let rest = entry.path().strip_prefix(&source.path).unwrap_or(Path::new(""));
             let inside = if rest.as_os_str().is_empty() { at.to_path_buf() } else { at.join(rest) };
             if is_match(entry.path()) || is_match(&inside) {
@@ -269,7 +274,22 @@ fn matches(layout: &Layout, glob: &GlobMatcher, base: &Path) -> Vec<PathBuf> {
             }
         }
     }
-    found
+    Ok(found)
+}
+
+/// What vanished meanwhile is not there, and what the caller may not enter its program may not either. Root may
+/// enter everything: it is not told so without a reason.
+fn is_closed(error: Option<&io::Error>) -> bool {
+    let number = error.and_then(io::Error::raw_os_error);
+    let root = rustix::process::geteuid().is_root();
+    matches!(number, Some(libc::ENOENT | libc::ENOTDIR)) || number == Some(libc::EACCES) && !root
+}
+
+/// A denial that cannot be carried out is no denial.
+fn cannot_tell(path: &Path, error: Option<&io::Error>) -> Problem {
+    let what = format!("whether something in `{}` is denied cannot be told", path.display());
+    let errno = error.and_then(io::Error::raw_os_error).map_or_else(|| "EIO".to_owned(), errno::name);
+    Problem::request("deny", what).at(path).errno(errno).remedy("mend the file system that it is on")
 }
 
 /// Hides a path as it is named inside, and as it is named on the host, through every bind that shows it.
@@ -311,12 +331,25 @@ fn hide(layout: &mut Layout, path: &Path) -> Result<(), Problem> {
     }
     // A link is not mounted on; what it leads to is hidden instead.
     let found = layout.look_up(path);
+    let there = layout.host_path(path).map(fs::symlink_metadata);
+    if let (None, Some(Err(e))) = (&found, &there)
+        && !is_closed(Some(e))
+    {
+        return Err(cannot_tell(path, Some(e)));
+    }
     let real = found.as_ref().map_or_else(|| path.to_owned(), |found| found.path.clone());
     layout.remove_below(&real, |_, _| true);
     layout.remove(&real);
+    // A look-up that failed on something that is there hides it all the same.
+    let parent = path.parent().unwrap_or(path);
+    let behind_no_link = layout.look_up(parent).is_some_and(|found| found.path == parent);
+    let there = there.filter(|_| behind_no_link);
+    let seen = there.and_then(Result::ok).filter(|there| !there.is_symlink()).map(|there| there.is_dir());
     // Inside what is the sandbox's own there is nothing left to hide.
-    if let Some(found) = found.filter(|_| layout.host_path(&real).is_some()) {
-        layout.put(real, Rank::Deny, Node::Cover { folder: found.folder });
+    if let Some(folder) =
+        found.map(|found| found.folder).or(seen).filter(|_| layout.host_path(&real).is_some())
+    {
+        layout.put(real, Rank::Deny, Node::Cover { folder });
     }
     Ok(())
 }

@@ -68,7 +68,9 @@ pub(super) fn show(
         }
         check_place(&path, Access::Write)?;
         base::make_room(layout, &path)?;
-        layout.remove_below(&path, |rank, _| rank == Rank::Base);
+        // It is empty; but a home, or another folder in memory, below it stays.
+        let stays = |node: &Node| matches!(node, Node::Memory { .. });
+        layout.remove_below(&path, |rank, node| rank == Rank::Base && !stays(node));
         layout.put(path, Rank::Caller, Node::Memory { size, mode: 0o755, sealed: false });
     }
     for device in &policy.filesystem.devices {
