@@ -18,6 +18,7 @@ fn main() {
         ["spawn-cost", megabytes, threads, rounds] => {
             spawn_cost(number(megabytes), number(threads), number(rounds))
         }
+        ["many-at-once", count] => many_at_once(number(count)),
         _ => "no such way".to_owned(),
     };
     use std::io::Write as _;
@@ -153,4 +154,37 @@ fn spawn_cost(megabytes: usize, threads: usize, rounds: usize) -> String {
     times.sort_unstable();
     assert!(memory.iter().step_by(4096).all(|byte| *byte == 1), "the caller's memory is untouched");
     times[times.len() / 2].to_string()
+}
+
+/// Sandboxes that all run at the same time: each answers its own word when every one of them has been started.
+fn many_at_once(count: usize) -> String {
+    use std::io::{Read as _, Write as _};
+    // A session keyring, as every login has one (pam_keyinit(8)): whoever has one pays for the next by quota.
+    // SAFETY: KEYCTL_JOIN_SESSION_KEYRING of a nameless one, numbers only.
+    let joined = unsafe { libc::syscall(libc::SYS_keyctl, 1, 0) };
+    assert!(joined != -1, "a session keyring: {}", std::io::Error::last_os_error());
+    let mut first_failure = None;
+    let mut children = Vec::new();
+    for _ in 0..count {
+        let mut command = sandbox().command("/bin/cat");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        children.extend(
+            command.spawn().map_err(|failure| first_failure.get_or_insert(failure.to_string()).clone()),
+        );
+    }
+    let mut right = 0;
+    for (number, mut child) in children.into_iter().enumerate() {
+        let word = number.to_string();
+        // A program that is not there any more reads nothing.
+        let _it_says_why_below = child.stdin.take().map(|mut stdin| stdin.write_all(word.as_bytes()));
+        let mut text = String::new();
+        let read = child.stdout.take().map(|mut stdout| stdout.read_to_string(&mut text));
+        let report = child.wait();
+        right +=
+            usize::from(read.is_some_and(|read| read.is_ok()) && text == word && report.exit.code == Some(0));
+        if let Some(problem) = report.error {
+            first_failure.get_or_insert(problem.to_string());
+        }
+    }
+    format!("{right} of {count} right; {}", first_failure.unwrap_or_else(|| "no failure".to_owned()))
 }

@@ -28,6 +28,8 @@ pub(crate) enum Forked {
 pub(crate) fn fork() -> Result<Forked, Fault> {
     // A caller that ignores SIGCHLD passed that on; the kernel would reap in our place.
     sys::reset_signal(abi::SIGCHLD.unsigned_abs())?;
+    // The supervisor has blocked every signal already; the signalfd that reaping waits for rests on it.
+    sys::set_signal_mask(u64::MAX)?;
     let (read, write) = sys::pipe()?;
     let (read, write) = (above_streams(read)?, above_streams(write)?);
     match sys::fork()? {

@@ -1,0 +1,179 @@
+//! Many runs, each with one failure, on every processor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::inject::{self, Injection, Recorder};
+use crate::place::Place;
+use crate::tracer::{self, Role};
+use crate::verdict::{self, Ended, Reference, Seen};
+
+/// How often a run is repeated in which the call did not come at its place: one poll more or less is no matter.
+const TRIES: usize = 3;
+
+/// Can programs be traced here? Says so when not: under an emulator of single programs, or behind a filter.
+pub(crate) fn tracing_works() -> bool {
+    let works = tracer::works();
+    if let Err(e) = &works {
+        support::not_reachable("injected failures", &format!("programs cannot be traced: {e}"));
+    }
+    works.is_ok()
+}
+
+/// What came of the runs.
+#[derive(Default)]
+struct Tally {
+    ended: BTreeMap<Role, BTreeMap<String, usize>>,
+    failures: Vec<String>,
+    /// A line for each run.
+    log: Vec<String>,
+}
+
+#[test]
+fn every_failure_of_the_start_is_closed() {
+    if !tracing_works() {
+        return;
+    }
+    let place = Place::plain();
+    let (seen, recorder) = place.record();
+    assert_eq!(seen.status, 0, "without a failure it runs: {seen:#?}");
+    let calls = &recorder.calls;
+    for (role, fewest) in [(Role::Supervisor, 100), (Role::Child, 5), (Role::Init, 100), (Role::Target, 20)] {
+        let count = calls.get(&role).map_or(0, Vec::len);
+        println!("{role:?}: {count} calls");
+        assert!(count >= fewest, "the calls of {role:?} are not seen");
+    }
+    let injections = if everything() { inject::all(calls) } else { inject::sample(calls) };
+    campaign("default", &place, &place.reference(&seen), &injections);
+}
+
+/// The same for the steps that only some policies have.
+#[test]
+fn every_failure_of_a_furnished_start_is_closed() {
+    if !tracing_works() {
+        return;
+    }
+    let (_, known) = Place::plain().record();
+    let furnished = Place::furnished();
+    let (seen, recorder) = furnished.record();
+    assert_eq!(seen.status, 0, "without a failure it runs: {seen:#?}");
+    let calls = new(&recorder, &known);
+    let injections =
+        if everything() { inject::all(&recorder.calls) } else { inject::sample(&recorder.calls) };
+    let is_new = |injection: &Injection| {
+        !injection.every && calls.contains(&(injection.role, injection.call.shown.clone()))
+    };
+    let injections: Vec<_> = injections.into_iter().filter(is_new).collect();
+    campaign("furnished", &furnished, &furnished.reference(&seen), &injections);
+}
+
+/// The calls that one recording has and another lacks.
+fn new(recorder: &Recorder, known: &Recorder) -> BTreeSet<(Role, String)> {
+    let each = |recorder: &Recorder| -> BTreeSet<_> {
+        let calls = recorder
+            .calls
+            .iter()
+            .flat_map(|(role, calls)| calls.iter().map(|call| (*role, call.shown.clone())));
+        calls.collect()
+    };
+    each(recorder).difference(&each(known)).cloned().collect()
+}
+
+/// What must be refused stays refused, whatever fails in the process that would become the program.
+#[test]
+fn no_failure_lets_a_folder_in_as_a_stream() {
+    if !tracing_works() {
+        return;
+    }
+    let place = Place::with_folder_as_input();
+    let (seen, recorder) = place.record();
+    assert_eq!((seen.status, seen.stdout.as_str()), (125, ""), "{seen:#?}");
+    let calls = recorder.calls.into_iter().filter(|(role, _)| *role == Role::Target).collect();
+    let mut failures = Vec::new();
+    for injection in inject::all(&calls) {
+        let (seen, _) = place.inject(0, &injection).unwrap();
+        if !seen.stdout.is_empty() || seen.status != 125 || !seen.survivors.is_empty() {
+            failures.push(format!("{injection}: {seen:?}"));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+fn everything() -> bool {
+    std::env::var_os("RINGFENCE_FAULTS").is_some_and(|which| which == "all")
+}
+
+fn campaign(name: &str, place: &Place, reference: &Reference, injections: &[Injection]) {
+    let begun = Instant::now();
+    let mut reasons = BTreeMap::<&str, usize>::new();
+    for reason in injections.iter().filter_map(crate::allowed::not_injected) {
+        *reasons.entry(reason).or_default() += 1;
+    }
+    reasons.iter().for_each(|(reason, count)| println!("{name}: {count} not injected: {reason}"));
+    let injections: Vec<_> = injections
+        .iter()
+        .filter(|injection| crate::allowed::not_injected(injection).is_none())
+        .cloned()
+        .collect();
+    let tally = run_all(place, reference, &injections);
+    for (role, ended) in &tally.ended {
+        println!("{name}: {role:?}: {ended:?}");
+    }
+    let (count, failed) = (injections.len(), tally.failures.len());
+    println!("{name}: {count} injections, {failed} failures, {:.1} s", begun.elapsed().as_secs_f64());
+    if let Some(path) = std::env::var_os("RINGFENCE_FAULTS_LOG") {
+        let mut file = std::fs::File::options().create(true).append(true).open(path).unwrap();
+        writeln!(file, "{}", tally.log.join("\n")).unwrap();
+    }
+    assert!(tally.failures.is_empty(), "{failed} of {count} failed:\n{}", tally.failures.join("\n"));
+}
+
+fn run_all(place: &Place, reference: &Reference, injections: &[Injection]) -> Tally {
+    let next = AtomicUsize::new(0);
+    let tally = Mutex::new(Tally::default());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for worker in 0..workers {
+            let (next, tally) = (&next, &tally);
+            scope.spawn(move || {
+                while let Some(injection) = injections.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let (seen, hit) = run_one(place, worker, injection);
+                    let verdict = verdict::judge(reference, hit.then_some(injection), &seen);
+                    tally.lock().unwrap().add(injection, &seen, hit, verdict);
+                }
+            });
+        }
+    });
+    tally.into_inner().unwrap()
+}
+
+fn run_one(place: &Place, worker: usize, injection: &Injection) -> (Seen, bool) {
+    let once = || place.inject(worker, injection).unwrap_or_else(|e| panic!("{injection}: {e}"));
+    let mut run = once();
+    for _ in 1..TRIES {
+        if !run.1 {
+            run = once();
+        }
+    }
+    run
+}
+
+impl Tally {
+    fn add(&mut self, injection: &Injection, seen: &Seen, hit: bool, verdict: Result<Ended, String>) {
+        let said = seen.stderr.trim().replace('\n', " / ");
+        let name = match verdict {
+            Ok(_) if !hit => "not reached".to_owned(),
+            Ok(ended) => format!("{ended:?}").to_lowercase(),
+            Err(why) => {
+                self.failures.push(format!("{injection}: {why}; it said: {said}"));
+                "failed".to_owned()
+            }
+        };
+        let time = Duration::from_millis(seen.time.as_millis().try_into().unwrap_or(u64::MAX));
+        self.log.push(format!("{name}: {injection}: status {} after {time:?}: {said}", seen.status));
+        *self.ended.entry(injection.role).or_default().entry(name).or_default() += 1;
+    }
+}

@@ -1,0 +1,250 @@
+//! What is injected, and where: which call of which process, and what becomes of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::calls;
+use crate::tracer::{Action, Call, Role, Watch, string};
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The call is not made and answers this error.
+    Errno(i32),
+    /// The call is not made and answers 0.
+    FalseSuccess,
+    /// The call is made for one byte.
+    Short,
+    /// The process is killed.
+    Kill,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Errno(number) => f.write_str(calls::errno_name(*number)),
+            Self::FalseSuccess => f.write_str("false success"),
+            Self::Short => f.write_str("short count"),
+            Self::Kill => f.write_str("kill"),
+        }
+    }
+}
+
+/// One failure of one run.
+#[derive(Clone, Debug)]
+pub(crate) struct Injection {
+    pub(crate) role: Role,
+    /// Which of the role's calls; with `every`, the first of that number.
+    pub(crate) index: usize,
+    pub(crate) call: Recorded,
+    /// Every call of this number fails, as behind a filter, not one alone.
+    pub(crate) every: bool,
+    pub(crate) fault: Fault,
+}
+
+impl fmt::Display for Injection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let every = if self.every { "every " } else { "" };
+        write!(f, "{:?} {} {every}{}: {}", self.role, self.index, self.call.shown, self.fault)
+    }
+}
+
+/// A call of a run into which nothing was injected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    pub(crate) number: i64,
+    pub(crate) shown: String,
+}
+
+/// Which calls count: from the supervisor's first look at the host to the record `Started`.
+#[derive(Debug, Default)]
+struct Span {
+    begun: bool,
+    records: usize,
+    target: bool,
+    told: bool,
+}
+
+/// How many records the supervisor has read when it knows that the program runs: `Ready` and `Started`.
+const RECORDS: usize = 2;
+
+/// The supervisor's first look at the host; what comes before is the loader's and the report's.
+fn reads_own_status(call: &Call) -> bool {
+    let path = || string(call.process, call.arguments[1]).unwrap_or_default();
+    call.number == libc::SYS_openat
+        && ["/proc/self/status", "/proc/thread-self/status"].contains(&path().as_str())
+}
+
+impl Span {
+    /// Does this call count?
+    fn holds(&mut self, role: Role, call: &Call) -> bool {
+        let within = match role {
+            Role::Supervisor => {
+                self.begun = self.begun || reads_own_status(call);
+                let within = self.begun && self.records < RECORDS;
+                self.records += usize::from(call.number == libc::SYS_recvfrom);
+                within
+            }
+            Role::Init => {
+                let within = !self.told;
+                self.told = self.told || self.target && call.number == libc::SYS_write;
+                within
+            }
+            Role::Holder | Role::Child | Role::Target => true,
+            Role::Program => false,
+        };
+        within && calls::left_alone(role, call.number).is_none()
+    }
+
+    fn became(&mut self, role: Role) {
+        self.target |= role == Role::Target;
+    }
+
+    /// Is there more to come of this role?
+    const fn goes_on(&self, role: Role) -> bool {
+        match role {
+            Role::Supervisor => self.records < RECORDS,
+            Role::Init => !self.told,
+            Role::Program => false,
+            _ => true,
+        }
+    }
+}
+
+/// Writes down every call that counts.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    span: Span,
+    pub(crate) calls: BTreeMap<Role, Vec<Recorded>>,
+}
+
+impl Watch for Recorder {
+    fn looks_at(&self, role: Role) -> bool {
+        self.span.goes_on(role)
+    }
+
+    fn call(&mut self, role: Role, call: Call) -> Action {
+        if self.span.holds(role, &call) {
+            let shown = calls::shown(call.number, &call.arguments, |address| string(call.process, address));
+            self.calls.entry(role).or_default().push(Recorded { number: call.number, shown });
+        }
+        Action::Make
+    }
+
+    fn became(&mut self, role: Role) {
+        self.span.became(role);
+    }
+}
+
+/// Does what an injection says.
+#[derive(Debug)]
+pub(crate) struct Injector<'a> {
+    injection: &'a Injection,
+    span: Span,
+    next: usize,
+    /// The call was reached, and was the one that was meant.
+    pub(crate) hit: bool,
+}
+
+impl<'a> Injector<'a> {
+    pub(crate) fn new(injection: &'a Injection) -> Self {
+        Self { injection, span: Span::default(), next: 0, hit: false }
+    }
+
+    fn action(&self) -> Action {
+        match self.injection.fault {
+            Fault::Errno(number) => Action::Answer(-i64::from(number)),
+            Fault::FalseSuccess => Action::Answer(0),
+            Fault::Short => Action::Shorten(1),
+            Fault::Kill => Action::Kill,
+        }
+    }
+}
+
+impl Watch for Injector<'_> {
+    fn looks_at(&self, role: Role) -> bool {
+        let more = self.injection.every || self.next <= self.injection.index;
+        role == self.injection.role && more && self.span.goes_on(role)
+    }
+
+    fn call(&mut self, role: Role, call: Call) -> Action {
+        if !self.span.holds(role, &call) {
+            return Action::Make;
+        }
+        let index = self.next;
+        self.next += 1;
+        let here = self.injection.every || index == self.injection.index;
+        if here && call.number == self.injection.call.number {
+            self.hit = true;
+            return self.action();
+        }
+        Action::Make
+    }
+
+    fn became(&mut self, role: Role) {
+        self.span.became(role);
+    }
+}
+
+/// Every failure that there is to inject into the calls of a run.
+pub(crate) fn all(calls: &BTreeMap<Role, Vec<Recorded>>) -> Vec<Injection> {
+    let mut injections = Vec::new();
+    for (role, index, call) in each(calls) {
+        let at = |fault| Injection { role, index, call: call.clone(), every: false, fault };
+        injections.extend(calls::errnos(role, call.number).iter().map(|errno| at(Fault::Errno(*errno))));
+        injections.push(at(Fault::FalseSuccess));
+        if calls::moves_bytes(call.number) {
+            injections.push(at(Fault::Short));
+        }
+        if role != Role::Holder {
+            injections.push(at(Fault::Kill));
+        }
+    }
+    injections.extend(filters(calls));
+    injections
+}
+
+/// A sample: every call fails once, with an error that goes round; every call inside lies once, and so does each
+/// of the supervisor's that does something; every read and write inside is short once; and every kind of call is
+/// filtered away once.
+pub(crate) fn sample(calls: &BTreeMap<Role, Vec<Recorded>>) -> Vec<Injection> {
+    let mut injections = Vec::new();
+    for (turn, (role, index, call)) in each(calls).enumerate() {
+        let at = |fault| Injection { role, index, call: call.clone(), every: false, fault };
+        let errnos = calls::errnos(role, call.number);
+        let inside = role != Role::Supervisor;
+        injections.push(at(Fault::Errno(errnos[turn % errnos.len()])));
+        if inside || !calls::only_looks(call.number) {
+            injections.push(at(Fault::FalseSuccess));
+        }
+        if inside && calls::moves_bytes(call.number) {
+            injections.push(at(Fault::Short));
+        }
+    }
+    injections.extend(filters(calls));
+    injections
+}
+
+/// A filter around a process forbids, hides or fakes one kind of call each time.
+fn filters(calls: &BTreeMap<Role, Vec<Recorded>>) -> Vec<Injection> {
+    let mut injections: Vec<Injection> = Vec::new();
+    for (role, index, call) in each(calls) {
+        if injections.iter().any(|i| i.role == role && i.call.number == call.number) {
+            continue;
+        }
+        let at = |fault| Injection { role, index, call: call.clone(), every: true, fault };
+        // Everybody says what went wrong by write(2). A close that is forbidden is no case: see `errnos`.
+        let speaks = call.number == libc::SYS_write;
+        if !speaks && (role != Role::Supervisor || call.number != libc::SYS_close) {
+            injections.extend([libc::EPERM, libc::ENOSYS].map(|errno| at(Fault::Errno(errno))));
+        }
+        if !speaks || role != Role::Supervisor {
+            injections.push(at(Fault::FalseSuccess));
+        }
+    }
+    injections
+}
+
+fn each(calls: &BTreeMap<Role, Vec<Recorded>>) -> impl Iterator<Item = (Role, usize, &Recorded)> {
+    calls.iter().flat_map(|(role, calls)| calls.iter().enumerate().map(|(index, call)| (*role, index, call)))
+}
