@@ -261,7 +261,8 @@ fn matches(layout: &Layout, glob: &GlobMatcher, base: &Path) -> Result<Vec<PathB
         while let Some(entry) = walk.next() {
             let entry = match entry {
                 Ok(entry) => entry,
-                Err(e) if is_closed(e.io_error()) => continue,
+                // The granted folder itself can be looked at: it was, a moment ago.
+                Err(e) if e.depth() > 0 && is_closed(e.io_error()) => continue,
                 Err(e) => return Err(cannot_tell(e.path().unwrap_or(at), e.io_error())),
             };
             let rest = entry.path().strip_prefix(&source.path).unwrap_or(Path::new(""));
