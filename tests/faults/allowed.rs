@@ -50,7 +50,7 @@ pub(crate) fn after(injection: &Injection) -> Option<(Allowed, &'static str)> {
 /// Failures that are not injected, and why: what no kernel does, where the answer is a library's, not ours.
 pub(crate) fn not_injected(injection: &Injection) -> Option<&'static str> {
     let number = injection.call.number;
-    let lie = !matches!(injection.fault, Fault::Errno(_));
+    let lie = injection.fault == Fault::FalseSuccess;
     let ours = injection.role == Role::Supervisor;
     match number {
         libc::SYS_socketpair if ours && lie => {

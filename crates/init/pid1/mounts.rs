@@ -2,7 +2,7 @@
 
 use crate::abi::{self, MountAttr};
 use crate::plan::Plan;
-use crate::steps::{Context, Fault};
+use crate::steps::{Context, Fault, expect};
 use crate::sys::{self, Fd};
 use crate::text::Decimal;
 use crate::wire::{self, Step, mount};
@@ -44,6 +44,8 @@ pub(crate) fn file(plan: &Plan, step: &Step) -> Result<(), Fault> {
     let file = sys::openat(HERE, plan.text(step.path), flags, step.a as u32)?;
     while !content.is_empty() {
         let written = sys::write(file, content)?;
+        // A write that takes nothing and says so is a lie on a file, and would never end.
+        expect(written > 0, 0)?;
         content = content.get(written..).unwrap_or_default();
     }
     Ok(sys::close(file)?)

@@ -85,13 +85,20 @@ impl Host {
                 "/proc/thread-self/status lacks ids or capabilities".into(),
             ));
         };
+        let id_map = parse_id_map(&read("/proc/self/uid_map")?);
+        if id_map.is_empty() {
+            // Taken for a namespace with a single id, it would make root an ordinary user.
+            return Err(
+                Problem::request("proc", "/proc/self/uid_map says nothing".into()).at("/proc/self/uid_map")
+            );
+        }
         Ok(Self {
             uid,
             gid,
             groups: field("Groups:").iter().filter_map(|id| id.parse().ok()).collect(),
             capabilities,
             umask: umask.unwrap_or(0o022),
-            id_map: parse_id_map(&read("/proc/self/uid_map")?),
+            id_map,
             namespaces: namespaces()?,
             proc_covered: proc_covered()?,
             hard_limits: hard_limits()?,

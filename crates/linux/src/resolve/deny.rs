@@ -262,7 +262,7 @@ fn matches(layout: &Layout, glob: &GlobMatcher, base: &Path) -> Result<Vec<PathB
             let entry = match entry {
                 Ok(entry) => entry,
                 // The granted folder itself can be looked at: it was, a moment ago.
-                Err(e) if e.depth() > 0 && is_closed(e.io_error()) => continue,
+                Err(e) if e.depth() > 0 && is_closed(e.io_error()) && !can_enter(e.path()) => continue,
                 Err(e) => return Err(cannot_tell(e.path().unwrap_or(at), e.io_error())),
             };
             let rest = entry.path().strip_prefix(&source.path).unwrap_or(Path::new(""));
@@ -284,6 +284,12 @@ fn is_closed(error: Option<&io::Error>) -> bool {
     let number = error.and_then(io::Error::raw_os_error);
     let root = rustix::process::geteuid().is_root();
     matches!(number, Some(libc::ENOENT | libc::ENOTDIR)) || number == Some(libc::EACCES) && !root
+}
+
+/// A folder may be closed to being listed and open to being entered: what is denied in it could still be named.
+fn can_enter(folder: Option<&Path>) -> bool {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    folder.is_some_and(|folder| accessat(CWD, folder, Access::EXEC_OK, AtFlags::EACCESS).is_ok())
 }
 
 /// A denial that cannot be carried out is no denial.
