@@ -69,7 +69,7 @@ pub(crate) fn run(context: &mut Context, step: &Step) -> Result<(), Fault> {
         Some(Op::Loopback) => system::loopback(),
         Some(Op::Hostname) => system::hostname(plan, step),
         Some(Op::NoUserNamespaces) => system::no_user_namespaces(),
-        Some(Op::Keyring) => system::keyring(),
+        Some(Op::Keyring) => system::keyring(plan),
         Some(Op::Capabilities) => privileges::capabilities(plan),
         Some(Op::NoNewPrivileges) => privileges::no_new_privileges(),
         Some(Op::VerifyMounts) => verify::mounts(plan),

@@ -74,14 +74,32 @@ pub(crate) fn no_user_namespaces() -> Result<(), Fault> {
     Ok(sys::close(file)?)
 }
 
+/// How often, and how long apart, a keyring is asked for: two seconds.
+const KEYRING_TRIES: u32 = 100;
+const KEYRING_PAUSE: Timespec = Timespec { seconds: 0, nanoseconds: 20_000_000 };
+
 /// A session keyring of its own. Keyrings know no namespaces: without this the program could use the keys of
 /// the caller's session. The keys of its user, by serial number, only a syscall filter keeps away. Where keyctl is filtered away for us it is for the program.
-pub(crate) fn keyring() -> Result<(), Fault> {
+pub(crate) fn keyring(plan: &Plan) -> Result<(), Fault> {
     let current = || sys::keyctl(abi::KEYCTL_GET_KEYRING_ID, abi::KEY_SPEC_SESSION_KEYRING, 0);
-    let before = current();
-    match sys::keyctl(abi::KEYCTL_JOIN_SESSION_KEYRING, 0, 0) {
-        Ok(joined) => expect(current() == Ok(joined) && before != Ok(joined), 0),
-        Err(errno @ Errno(abi::ENOSYS | abi::EPERM)) if before == Err(errno) => Ok(()),
+    let join = || sys::keyctl(abi::KEYCTL_JOIN_SESSION_KEYRING, 0, 0);
+    // Nothing is asked before: in a new user namespace to ask makes two more keyrings, on the user's quota, and then
+    // this one is on it too (security/keys/process_keys.c).
+    let mut joined = join();
+    // Keyrings of sandboxes that have just ended count until the kernel has let go of them.
+    for _ in 0..KEYRING_TRIES {
+        if joined != Err(Errno(abi::EDQUOT)) {
+            break;
+        }
+        let mut files = [PollFd { fd: plan.header.supervisor, events: abi::POLLIN, revents: 0 }];
+        if sys::poll(&mut files, Some(KEYRING_PAUSE)) == Ok(1) {
+            sys::exit(125);
+        }
+        joined = join();
+    }
+    match joined {
+        Ok(joined) => expect(joined != 0 && current() == Ok(joined), 0),
+        Err(errno @ Errno(abi::ENOSYS | abi::EPERM)) if current() == Err(errno) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
 }

@@ -190,6 +190,7 @@ constants! {
     EAGAIN: i32 = 11,
     EINVAL: i32 = 22,
     ENOSYS: i32 = 38,
+    EDQUOT: i32 = 122,
     ETIMEDOUT: i32 = 110,
     KEYCTL_GET_KEYRING_ID: u32 = 0,
     KEYCTL_JOIN_SESSION_KEYRING: u32 = 1,
