@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ringfence_seccomp::{Syscalls, Violation};
 use serde::{Deserialize, Serialize};
 
 use crate::units::duration_text;
@@ -22,6 +23,10 @@ pub struct Policy {
     pub filesystem: Filesystem,
     /// The network that it reaches.
     pub network: Network,
+    /// The system calls that it may make.
+    pub syscalls: Syscalls,
+    /// What a call that they do not list gets.
+    pub on_violation: Violation,
     /// The capabilities that it keeps inside its own user namespace; normally none.
     pub capabilities: BTreeSet<Capability>,
     /// What it may use.

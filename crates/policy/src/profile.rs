@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use ringfence_seccomp::{Syscalls, Violation};
 use serde::Deserialize;
 
 use crate::policy::{Environment, Filesystem, Grant, HostUser, IdMap, Layer, Process, Tmpfs, Toolchain};
@@ -31,6 +32,10 @@ pub struct Profile {
     filesystem: FilesystemSection,
     #[serde(default = "no_network")]
     network: Network,
+    #[serde(default = "ordinary_syscalls")]
+    syscalls: Syscalls,
+    #[serde(default)]
+    on_violation: Violation,
     #[serde(default)]
     capabilities: CapabilitiesSection,
     #[serde(default)]
@@ -43,6 +48,11 @@ pub struct Profile {
 
 const fn no_network() -> Network {
     Network::None
+}
+
+/// What ordinary programs need.
+fn ordinary_syscalls() -> Syscalls {
+    Syscalls { allow: vec!["@default".to_owned()], ..Syscalls::default() }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -126,6 +136,8 @@ impl Profile {
                 protected: files.protected,
             },
             network: self.network,
+            syscalls: self.syscalls,
+            on_violation: self.on_violation,
             capabilities: self.capabilities.keep,
             limits: self.limits,
             environment: self.environment,

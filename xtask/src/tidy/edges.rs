@@ -4,10 +4,11 @@ use super::{Finding, Source};
 use crate::workspace::Package;
 
 /// A crate's folder, and the folders that it may depend on; `None` is any.
-const EDGES: [(&str, Option<&[&str]>); 7] = [
-    ("crates/policy", Some(&[])),
+const EDGES: [(&str, Option<&[&str]>); 8] = [
+    ("crates/seccomp", Some(&[])),
+    ("crates/policy", Some(&["crates/seccomp"])),
     ("crates/init", Some(&[])),
-    ("crates/linux", Some(&["crates/policy", "crates/init"])),
+    ("crates/linux", Some(&["crates/seccomp", "crates/policy", "crates/init"])),
     ("crates/ringfence", Some(&["crates/policy", "crates/linux"])),
     ("crates/cli", Some(&["crates/policy", "crates/ringfence"])),
     ("tests", None),
