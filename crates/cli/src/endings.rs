@@ -45,6 +45,7 @@ pub(crate) fn ending(exit: &Exit) -> String {
         Reason::Exited => format!("exit {}", exit.code.unwrap_or(0)),
         Reason::Signalled => signal(exit.signal.unwrap_or(0)),
         Reason::Timeout => "timeout".to_owned(),
+        Reason::Violation => "ended by the filter of system calls".to_owned(),
         Reason::Killed => "killed".to_owned(),
         Reason::Refused => "refused".to_owned(),
         Reason::Setup => "not started".to_owned(),

@@ -122,6 +122,10 @@ pub(crate) struct LimitFlags {
     /// Open files of one process
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(crate) nofile: Option<u64>,
+
+    /// Processes and threads at once; this version can hold 1: no child, no thread
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(crate) pids: Option<u64>,
 }
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -184,7 +188,7 @@ pub(crate) mod tests {
     }
 
     /// The flags that have one value, each with one.
-    const SINGLE: [(&str, &str); 17] = [
+    const SINGLE: [(&str, &str); 18] = [
         ("--profile", "minimal"),
         ("--net", "host"),
         ("--rootfs", "/r"),
@@ -196,6 +200,7 @@ pub(crate) mod tests {
         ("--stack", "8M"),
         ("--file-size", "1G"),
         ("--nofile", "64"),
+        ("--pids", "1"),
         ("--uid", "0"),
         ("--gid", "0"),
         ("--user", "nobody"),
@@ -249,6 +254,7 @@ pub(crate) mod tests {
             ("--grace", "-1"),
             ("--nofile", "0"),
             ("--nofile", "many"),
+            ("--pids", "0"),
             ("--uid", "-1"),
             ("--gid", "4294967295"),
             ("--user", ""),

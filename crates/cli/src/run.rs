@@ -90,8 +90,10 @@ fn problem_status(problem: &Problem) -> u8 {
 ///
 /// A deadline is said to logs too: it may be the profile's, and nothing else would tell what ended the program.
 fn last_line(report: &Report, policy: &Policy, place: Option<&Place>) -> Option<String> {
-    let ran =
-        matches!(report.exit.reason, Reason::Exited | Reason::Signalled | Reason::Timeout | Reason::Killed);
+    let ran = matches!(
+        report.exit.reason,
+        Reason::Exited | Reason::Signalled | Reason::Timeout | Reason::Violation | Reason::Killed
+    );
     if !ran || report.exit.status() == 0 {
         return None;
     }

@@ -8,6 +8,7 @@
 mod diagnose;
 mod encode;
 mod errno;
+mod filter;
 mod host;
 mod identity;
 mod idmap;
@@ -28,6 +29,6 @@ pub use launch::{Streams, launch};
 pub use layout::{Layout, Node};
 pub use plan::{Plan, Step, plan};
 pub use pump::{Pump, Sink, duplicate, pipe};
-pub use resolve::{Request, Resolved, SameFile, Source, is_terminal, resolve};
+pub use resolve::{Request, Resolved, SameFile, Source, Start, is_terminal, resolve};
 pub use signals::Signals;
 pub use supervise::{Ending, Running};

@@ -146,6 +146,9 @@ pub struct Limits {
     /// Time between the polite signal and the kill.
     #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
     pub grace: Option<Duration>,
+    /// Processes and threads at once. Only 1 can be held without a cgroup: by the filter of system calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u64>,
     /// Open files of one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nofile: Option<u64>,
@@ -305,6 +308,10 @@ impl Policy {
             }
         }
         check_hostname(&self.process.hostname)?;
+        if self.limits.pids.is_some_and(|pids| pids != 1) {
+            let why = "only 1 can be held without a cgroup, and this version has none".to_owned();
+            return Err(Problem::request("pids", why).remedy("--pids 1 refuses every child and thread"));
+        }
         for id in [self.process.uid, self.process.gid].into_iter().flatten() {
             if id == u32::MAX {
                 return Err(Problem::request("id", format!("the id {id} means \"no id\" to the kernel")));

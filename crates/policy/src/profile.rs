@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_limit_that_is_not_built_yet_is_an_error() {
-        for limit in ["memory", "cpus", "pids"] {
+        for limit in ["memory", "cpus"] {
             let text = format!(r#"{{"name": "x", "description": "y", "limits": {{"{limit}": 1}}}}"#);
             let error = serde_json::from_str::<Profile>(&text).unwrap_err().to_string();
             assert!(error.contains(limit), "{error}");

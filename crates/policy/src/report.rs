@@ -92,6 +92,7 @@ impl Exit {
             Reason::Exited => u8::try_from(self.code.unwrap_or(0) & 0xff).unwrap_or(u8::MAX),
             Reason::Signalled => u8::try_from(128 + self.signal.unwrap_or(0)).unwrap_or(u8::MAX),
             Reason::Timeout => 124,
+            Reason::Violation => 159,
             Reason::Killed => 137,
             Reason::Refused | Reason::Setup | Reason::Internal => 125,
             Reason::NotExecutable => 126,
@@ -110,6 +111,8 @@ pub enum Reason {
     Signalled,
     /// The deadline ended it, or it ended after its deadline.
     Timeout,
+    /// The filter of system calls ended it.
+    Violation,
     /// Its owner killed it.
     Killed,
     /// A guarantee could not be given.

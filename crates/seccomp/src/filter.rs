@@ -2,7 +2,7 @@
 
 use crate::decide::Decisions;
 use crate::table::{self, CALLS};
-use crate::{Arch, Mistake, Program, Syscalls, Violation, compile};
+use crate::{Action, Arch, Mistake, Program, Syscalls, Violation, compile};
 
 /// Rules, what a violation gets, and whether the program stays one process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -45,6 +45,21 @@ impl Filter {
     #[must_use]
     pub fn executes(&self) -> bool {
         Decisions::new(self).executes()
+    }
+
+    /// Whether some call ends the process.
+    #[must_use]
+    pub fn kills(&self) -> bool {
+        let rules = &self.syscalls.rules;
+        self.on_violation == Violation::Kill
+            || !self.syscalls.kill.is_empty()
+            || rules.iter().any(|rule| rule.action == Action::Kill)
+    }
+
+    /// The policy as one text: two policies are the same exactly when these are.
+    #[must_use]
+    pub fn written(&self) -> String {
+        format!("{self:?}")
     }
 
     /// Whether a call passes for some arguments by the policy's own rules; `false` where the architecture lacks it.
