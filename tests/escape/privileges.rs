@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use support::{Run, Scene, is_root, not_reachable, outside, privileged, probe, spare_user};
+use support::{Run, Scene, UNFILTERED, is_root, not_reachable, outside, privileged, probe, spare_user};
 
 #[test]
 fn row_34_the_root_cannot_be_changed() {
@@ -122,10 +122,7 @@ fn row_42_no_further_user_namespace() {
     let scene = Scene::new();
     // Two layers: the filter, and without it the limit on namespaces.
     Run::new(&scene).probe(["new-user-namespace"]).expect(&["EPERM"]);
-    Run::new(&scene)
-        .flag("--allow-degraded=kernel-surface")
-        .probe(["new-user-namespace"])
-        .expect(&["ENOSPC"]);
+    Run::new(&scene).flag(UNFILTERED).probe(["new-user-namespace"]).expect(&["ENOSPC"]);
     outside(["new-user-namespace"]).expect(&["ok"]);
 }
 
