@@ -55,13 +55,33 @@ pub(crate) enum Task {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileTask {
-    /// List the built-in profiles
+    /// List the profiles that a name can mean, and where each comes from
     List,
-    /// Print one as its file says it
+    /// Print one with all that it extends, as JSON
     Show {
-        /// The profile's name
-        #[arg(value_name = "NAME", value_parser = values::profile())]
+        /// The profile's name, or its file
+        #[arg(value_name = "NAME|FILE", value_parser = values::ProfileParser, value_hint = ValueHint::FilePath)]
         name: String,
+    },
+    /// Say everything that is wrong with a profile file, line by line
+    Check {
+        /// A profile, or a filter of a container engine
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of profile files
+    Schema,
+    /// Print a file of another schema (OCI, Docker, the syscall jail) as a profile
+    Import {
+        /// The file to read
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Trust a profile of a working directory as it is now, and print what it newly grants
+    Trust {
+        /// The profile
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
     },
 }
 
@@ -173,8 +193,11 @@ mod tests {
             &["plan"],
             &["report"],
             &["report", "a", "b"],
-            &["profile", "check", "x"],
-            &["profile", "show", "none-such"],
+            &["profile", "verify", "x"],
+            &["profile", "check"],
+            &["profile", "check", "x", "y"],
+            &["profile", "schema", "x"],
+            &["profile", "show", ""],
             &["completions", "tcsh"],
             &["doctor"],
             &["help"],

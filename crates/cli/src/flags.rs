@@ -9,6 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use ringfence::policy::{
     Base, BindSpec, Capability, Guarantee, HostUser, IdMap, Network, Size, TmpfsSpec, Toolchain, Variable,
+    Violation,
 };
 
 use crate::values;
@@ -16,9 +17,9 @@ use crate::values;
 /// What the flags say, each as its own type; how they fit together is judged in `policy`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PolicyFlags {
-    /// What the policy begins as; flags override it
-    #[arg(short, long, value_name = "NAME", value_parser = values::profile(), default_value = "default")]
-    #[arg(help_heading = "Policy")]
+    /// What the policy begins as, by name or by file; flags override it
+    #[arg(short, long, value_name = "NAME|FILE", value_parser = values::ProfileParser, default_value = "default")]
+    #[arg(help_heading = "Policy", value_hint = ValueHint::FilePath)]
     pub(crate) profile: String,
 
     /// Do without one guarantee that this host cannot give; the report says so (repeatable)
@@ -34,6 +35,9 @@ pub(crate) struct PolicyFlags {
     /// The network: `none` is a loopback of its own, `host` is the host's
     #[arg(long, value_name = "WHICH", value_parser = values::network(), help_heading = "Network")]
     pub(crate) net: Option<Network>,
+
+    #[command(flatten)]
+    pub(crate) syscalls: SyscallFlags,
 
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
@@ -98,6 +102,18 @@ pub(crate) struct EnvironmentFlags {
     /// Set the variables of a file: NAME=VALUE lines, taken literally; `#` begins a comment (repeatable)
     #[arg(long, value_name = "FILE", value_parser = path(), value_hint = ValueHint::FilePath)]
     pub(crate) env_file: Vec<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(next_help_heading = "System calls")]
+pub(crate) struct SyscallFlags {
+    /// Rules in the JSON of OCI and Docker, instead of the profile's; what is refused to all stays refused
+    #[arg(long, value_name = "FILE", value_parser = path(), value_hint = ValueHint::FilePath)]
+    pub(crate) seccomp: Option<PathBuf>,
+
+    /// What a system call gets that the rules do not list: an error, the end, or a line in the kernel's audit log
+    #[arg(long, value_name = "WHICH", value_parser = values::violation())]
+    pub(crate) on_violation: Option<Violation>,
 }
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -188,7 +204,9 @@ pub(crate) mod tests {
     }
 
     /// The flags that have one value, each with one.
-    const SINGLE: [(&str, &str); 18] = [
+    const SINGLE: [(&str, &str); 20] = [
+        ("--seccomp", "/f.json"),
+        ("--on-violation", "kill"),
         ("--profile", "minimal"),
         ("--net", "host"),
         ("--rootfs", "/r"),
@@ -226,7 +244,10 @@ pub(crate) mod tests {
     #[test]
     fn a_value_without_meaning_names_its_flag() {
         for (flag, value) in [
-            ("--profile", "none-such"),
+            ("--profile", ""),
+            ("--profile", "8080:80"),
+            ("--seccomp", ""),
+            ("--on-violation", "warn"),
             ("--allow-degraded", "all"),
             ("--allow-degraded", "environment"),
             ("--ro", ""),

@@ -118,7 +118,7 @@ mod tests {
     use crate::flags::PolicyFlags;
 
     fn said(here: &str, words: &[&str]) -> String {
-        let policy = crate::policy::from_flags(PolicyFlags::read(words).unwrap()).unwrap();
+        let policy = crate::policy::from_flags(PolicyFlags::read(words).unwrap(), &mut Vec::new()).unwrap();
         let place = Place { here: here.into(), home: Some("/home/u".into()) };
         kept_away(&policy, &place).join(", ")
     }

@@ -33,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::arguments::{Arguments, ProfileTask, Task};
+use crate::arguments::{Arguments, Task};
 
 /// The whole program: reads its arguments, does what they say, and gives the exit status of `CONTRACT.md`.
 #[must_use]
@@ -74,8 +74,7 @@ fn perform(task: Task) -> u8 {
         Task::Run(arguments) => run::run(*arguments),
         Task::Plan(arguments) => plan::plan(*arguments),
         Task::Report { file } => show::show(&file),
-        Task::Profile(ProfileTask::List) => profile::list(),
-        Task::Profile(ProfileTask::Show { name }) => profile::show(&name),
+        Task::Profile(task) => profile::perform(&task),
         Task::Completions { shell } => {
             // Made in memory: the generator panics where a write fails.
             let mut script = Vec::new();

@@ -12,9 +12,10 @@ pub(crate) fn say(text: &str) {
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
-/// Says what is wrong: WHAT (ERRNO); REMEDY.
+/// Says what is wrong: WHAT (ERRNO); REMEDY; and the line of the file that it is about.
 pub(crate) fn problem(problem: &Problem) {
     say(&problem.to_string());
+    problem.excerpt.iter().for_each(|line| say(line));
 }
 
 /// The text without anything that could move a terminal's cursor, end the line or turn its reading order.

@@ -10,7 +10,7 @@ use crate::{messages, output, policy, receipt, usage};
 /// Plans a run and prints the plan. A policy that contradicts itself is a usage error; one that this host cannot
 /// hold, or a command that is not there, is an answer that failed.
 pub(crate) fn plan(arguments: PlanArguments) -> u8 {
-    let policy = match policy::from_flags(arguments.policy) {
+    let policy = match policy::from_flags(arguments.policy, &mut Vec::new()) {
         Ok(policy) => policy,
         Err(problem) => return fail(&problem, usage::STATUS),
     };

@@ -1,31 +1,64 @@
 //! The POLICY flags become one [`Policy`]; what contradicts itself is found here, as far as words can tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-use ringfence::policy::{Access, Base, Policy, Problem, Size, Tmpfs, Variable};
+use ringfence::policy::{Access, BUILTIN_PROFILES, Base, Guarantee, Policy, Problem, Size, Tmpfs, Variable};
+use ringfence::profiles::Profiles;
 
 use crate::env_file;
-use crate::flags::{EnvironmentFlags, FileFlags, LimitFlags, PolicyFlags, ProcessFlags};
+use crate::flags::{EnvironmentFlags, FileFlags, LimitFlags, PolicyFlags, ProcessFlags, SyscallFlags};
 
-/// The policy that the flags say, on top of the profile that they name.
+/// The policy that the flags say, on top of the profile that they name; what was decided on the way is noted.
 ///
 /// # Errors
-/// Flags contradict each other, a file of variables is wrong, or no host could carry the policy out.
-pub(crate) fn from_flags(flags: PolicyFlags) -> Result<Policy, Problem> {
+/// Flags contradict each other, a file of variables, a profile or a filter is wrong, or no host could carry the
+/// policy out.
+pub(crate) fn from_flags(flags: PolicyFlags, notes: &mut Vec<String>) -> Result<Policy, Problem> {
     check_places(&flags.files)?;
     let variables = variables(&flags.environment)?;
-    let mut policy = with_files(Policy::builtin(&flags.profile)?, flags.files);
+    let waived = flags.allow_degraded.iter().copied().collect();
+    let mut policy = with_files(profile(&flags.profile, &waived, notes)?, flags.files);
     for variable in &variables {
         add_variable(&mut policy, variable)?;
     }
     policy.network = flags.net.unwrap_or(policy.network);
     set_limits(&mut policy, &flags.limits);
     set_process(&mut policy, flags.process);
+    set_syscalls(&mut policy, &flags.syscalls, notes)?;
     policy.waived.extend(flags.allow_degraded);
     policy.check()?;
     Ok(policy)
+}
+
+/// What the policy begins as. A built-in profile is looked for nowhere: a start reads no file for it.
+fn profile(word: &str, waived: &BTreeSet<Guarantee>, notes: &mut Vec<String>) -> Result<Policy, Problem> {
+    if BUILTIN_PROFILES.iter().any(|(name, _)| *name == word) {
+        return Policy::builtin(word);
+    }
+    // What is wrong with a word, and not with a file, is told by the flag's name.
+    let of_word = |problem: Problem| match problem.path {
+        Some(_) => problem,
+        None => Problem { message: format!("`--profile`: {}", problem.message), ..problem },
+    };
+    let found = Profiles::of_caller()?.find(word).map_err(of_word)?;
+    found.profile.check_waived(waived)?;
+    notes.extend_from_slice(found.profile.notes());
+    Ok(found.into_policy())
+}
+
+/// A filter replaces the profile's rules; what is said of violations comes last.
+fn set_syscalls(policy: &mut Policy, flags: &SyscallFlags, notes: &mut Vec<String>) -> Result<(), Problem> {
+    if let Some(file) = &flags.seccomp {
+        let (filter, path) = Profiles::of_caller()?.filter(file, policy.capabilities.clone())?;
+        policy.syscalls = filter.syscalls.clone();
+        policy.on_violation = filter.on_violation;
+        policy.filesystem.protected.push(path.to_string_lossy().into_owned());
+        notes.extend(filter.into_notes().into_iter().map(|note| format!("{}: {note}", file.display())));
+    }
+    policy.on_violation = flags.on_violation.unwrap_or(policy.on_violation);
+    Ok(())
 }
 
 fn with_files(mut policy: Policy, flags: FileFlags) -> Policy {
@@ -181,12 +214,12 @@ mod tests {
     use std::time::Duration;
 
     use clap::Args;
-    use ringfence::policy::{Guarantee, HostUser, IdMap, Network, Toolchain};
+    use ringfence::policy::{HostUser, IdMap, Network, Toolchain, Violation};
 
     use super::*;
 
     fn policy(words: &[&str]) -> Result<Policy, Problem> {
-        from_flags(PolicyFlags::read(words).unwrap())
+        from_flags(PolicyFlags::read(words).unwrap(), &mut Vec::new())
     }
 
     fn changed(words: &[&str]) -> Policy {
@@ -216,6 +249,8 @@ mod tests {
 
         assert_eq!(changed(&["--net", "host"]).network, Network::Host);
         assert_eq!(changed(&["--net", "none"]).network, Network::None);
+
+        assert_eq!(changed(&["--on-violation", "log"]).on_violation, Violation::Log);
 
         let limits =
             changed(&["-p", "minimal", "--stack=8M", "--file-size=1K", "--grace=500ms", "--nofile=9"]).limits;
@@ -247,6 +282,9 @@ mod tests {
         let file = folder.path().join("env");
         std::fs::write(&file, "A=1\n").unwrap();
         let file = file.to_str().unwrap();
+        let filter = folder.path().join("filter.json");
+        std::fs::write(&filter, r#"{"defaultAction": "SCMP_ACT_KILL"}"#).unwrap();
+        let filter = filter.to_str().unwrap();
         let samples = [
             ("profile", "build"),
             ("allow-degraded", "ipc"),
@@ -263,6 +301,8 @@ mod tests {
             ("env", "A"),
             ("env-file", file),
             ("net", "host"),
+            ("seccomp", filter),
+            ("on-violation", "kill"),
             ("timeout", "1"),
             ("grace", "1"),
             ("stack", "1M"),

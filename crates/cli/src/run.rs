@@ -20,7 +20,8 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
         Ok(destination) => destination,
         Err(problem) => return refusal::of_run(&problem, asked()),
     };
-    let policy = match policy::from_flags(flags) {
+    let mut notes = Vec::new();
+    let policy = match policy::from_flags(flags, &mut notes) {
         Ok(policy) => policy,
         Err(problem) => return refusal::of_run(&problem, Asked { report: destination, ..asked() }),
     };
@@ -35,6 +36,7 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
         return refusal::of_run(&problem, asked());
     }
     if verbose {
+        notes.iter().for_each(|note| messages::say(note));
         plan::steps(&plan).iter().for_each(|step| messages::say(step));
     }
     plan.notes().iter().for_each(|note| messages::say(note));

@@ -172,8 +172,8 @@ mod tests {
                 "`ringfence profile` needs to know what to do; `ringfence profile --help` says what there is",
             ),
             (
-                "profile check x",
-                "`check` is not a command of ringfence; `ringfence profile --help` says what there is",
+                "profile verify x",
+                "`verify` is not a command of ringfence; `ringfence profile --help` says what there is",
             ),
             (
                 "completions tcsh",

@@ -3,13 +3,51 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use ringfence::policy::{
-    BUILTIN_PROFILES, Base, Guarantee, HostUser, IdMap, Network, Policy, Toolchain, Variable,
+    BUILTIN_PROFILES, Base, Guarantee, HostUser, IdMap, Network, Policy, Toolchain, Variable, Violation,
 };
 
-pub(crate) fn profile() -> PossibleValuesParser {
-    PossibleValuesParser::new(BUILTIN_PROFILES.map(|(name, _)| name))
+/// The name or the path of a profile. The built-in names are told to completions; whether there is another is
+/// known when it is looked for.
+#[derive(Clone)]
+pub(crate) struct ProfileParser;
+
+impl TypedValueParser for ProfileParser {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().try_map(|word| profile_word(&word)).parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(BUILTIN_PROFILES.iter().map(|(name, _)| PossibleValue::new(*name))))
+    }
+}
+
+fn profile_word(word: &str) -> Result<String, String> {
+    if word.is_empty() {
+        return Err("a profile has a name or a path".to_owned());
+    }
+    // Ports of other tools: a colon is in no name.
+    if word.contains(['\n', '\0']) || (word.contains(':') && !word.contains('/')) {
+        return Err(format!("`{}` is neither a name nor a path of a profile", word.escape_debug()));
+    }
+    Ok(word.to_owned())
+}
+
+pub(crate) fn violation() -> impl TypedValueParser<Value = Violation> {
+    let read = |word: String| match &*word {
+        "kill" => Violation::Kill,
+        "log" => Violation::Log,
+        _ => Violation::default(),
+    };
+    PossibleValuesParser::new(["errno", "kill", "log"]).map(read)
 }
 
 /// The guarantees that need something from the host, which a host may lack: all but two.

@@ -23,6 +23,7 @@ mod child;
 mod clock;
 mod command;
 mod foreground;
+pub mod profiles;
 mod report_file;
 mod stdio;
 

@@ -26,6 +26,7 @@ pub(super) struct Protection {
     pub(super) unprotected: Vec<PathBuf>,
     pub(super) unsearched: Vec<PathBuf>,
     pub(super) denied_nothing: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 /// Covers and pins.
@@ -36,6 +37,7 @@ pub(super) fn protect(
 ) -> Result<Protection, Problem> {
     let mut protection = Protection::default();
     pin_protected_names(layout, policy, &mut protection);
+    pin_protected_paths(layout, policy, request, &mut protection)?;
     cover_channels(layout, &mut protection);
     cover_kernel_views(layout)?;
     for pattern in &policy.filesystem.deny {
@@ -73,7 +75,7 @@ fn folders(layout: &Layout, wanted: impl Fn(Rank, &Path) -> bool) -> Vec<(PathBu
 /// Names at the root of a writable folder that steer tools outside: read-only, unless the caller granted them.
 fn pin_protected_names(layout: &mut Layout, policy: &Policy, protection: &mut Protection) {
     for (folder, host, writable) in granted_folders(layout) {
-        for name in policy.filesystem.protected.iter().filter(|_| writable) {
+        for name in policy.filesystem.protected.iter().filter(|name| writable && !is_of_host(name)) {
             let path = folder.join(name);
             if layout.at(&path).is_some() {
                 continue;
@@ -88,6 +90,72 @@ fn pin_protected_names(layout: &mut Layout, policy: &Policy, protection: &mut Pr
             }
         }
     }
+}
+
+/// A protected path of the host, rather than a name in a writable folder?
+fn is_of_host(protected: &str) -> bool {
+    protected.starts_with(['/', '~'])
+}
+
+/// What of the caller's home steers other runs: the profiles, and the list of those that are trusted.
+fn own_folders(request: &Request) -> Vec<PathBuf> {
+    let below = |variable: &str, usual: &str| {
+        let set = request.environment.get(std::ffi::OsStr::new(variable)).map(PathBuf::from);
+        let folder = set.filter(|folder| folder.is_absolute()).unwrap_or_else(|| request.home.join(usual));
+        folder.join("ringfence")
+    };
+    vec![below("XDG_CONFIG_HOME", ".config"), below("XDG_STATE_HOME", ".local/state")]
+}
+
+/// Paths of the host that stay read-only wherever something writable shows them: the profile of this run, the
+/// folders that profiles are trusted in.
+fn pin_protected_paths(
+    layout: &mut Layout,
+    policy: &Policy,
+    request: &Request,
+    protection: &mut Protection,
+) -> Result<(), Problem> {
+    let writable: Vec<_> = layout
+        .nodes()
+        .filter_map(|(path, rank, node)| match node {
+            Node::Bind { source, access: Access::Write, elsewhere } => {
+                Some((path.to_owned(), rank, source.clone(), *elsewhere))
+            }
+            _ => None,
+        })
+        .collect();
+    if writable.is_empty() {
+        return Ok(());
+    }
+    let mut protected = own_folders(request);
+    for name in policy.filesystem.protected.iter().filter(|name| is_of_host(name)) {
+        protected.push(expand(Path::new(name), request)?);
+    }
+    for written in protected {
+        let host = fs::canonicalize(&written).unwrap_or_else(|_| lexical(&written));
+        for (path, rank, source, elsewhere) in &writable {
+            if source.path.starts_with(&host) {
+                let (source, elsewhere) = (source.clone(), *elsewhere);
+                layout.put(path, *rank, Node::Bind { source, access: Access::Read, elsewhere });
+                let note = format!("`{}` is read-only: `{}` is protected", path.display(), host.display());
+                protection.notes.push(note);
+            } else if let Ok(rest) = host.strip_prefix(&source.path) {
+                let inside = path.join(rest);
+                // Something else may be shown at that place.
+                if layout.host_path(&inside).as_ref() != Some(&host) {
+                    continue;
+                }
+                match fs::symlink_metadata(&host) {
+                    Ok(there) => {
+                        let node = Node::Pin { access: Access::Read, folder: there.is_dir() };
+                        layout.put(inside, Rank::Profile, node);
+                    }
+                    Err(_) => protection.unprotected.push(host.clone()),
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Sockets, and FIFOs of read-only folders: a read-only mount does not stop a connect or a write.

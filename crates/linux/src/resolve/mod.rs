@@ -129,6 +129,7 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
     for pattern in &protection.denied_nothing {
         notes.push(format!("--deny {pattern} hides nothing: nothing of that name is there"));
     }
+    notes.extend(protection.notes);
     let environment = environment::build(policy, request, host, &layout, &followed.toolchains);
     let (program, program_file) = command::settle(&layout, request, &followed, &environment)?;
     let directory = directory(&layout, policy, request)?;

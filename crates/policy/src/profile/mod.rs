@@ -1,5 +1,6 @@
 //! Profile files: what a policy can begin as. JSON and TOML, one model; every mistake has its line.
 
+mod compare;
 mod extend;
 mod jail;
 mod judge;

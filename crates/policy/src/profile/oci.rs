@@ -52,6 +52,16 @@ impl OciFilter {
         tree::json(text).is_ok_and(|tree| tree.entry("defaultAction").is_some())
     }
 
+    /// Sentences for a person: what was left out, and what was decided.
+    #[must_use]
+    pub fn into_notes(mut self) -> Vec<String> {
+        if !self.unknown.is_empty() {
+            let names: Vec<_> = self.unknown.iter().map(|name| plain(name)).collect();
+            self.notes.push(format!("{} unknown names were left out: {}", names.len(), names.join(" ")));
+        }
+        self.notes
+    }
+
     /// A profile that says nothing but these rules.
     #[must_use]
     pub fn into_profile(self) -> Profile {

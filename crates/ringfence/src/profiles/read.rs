@@ -1,0 +1,82 @@
+//! One profile file: read whole, once, from what it is and not from what its name may become.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use ringfence_linux::errno_name;
+use ringfence_policy::Problem;
+use rustix::fs::{Mode, OFlags};
+
+/// More than any profile.
+pub const LARGEST: u64 = 1 << 20;
+
+/// A file that was read.
+pub(super) struct FileText {
+    /// Without symlinks.
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    pub(super) sha256: String,
+}
+
+/// Reads a profile. One that was searched for must be the caller's or root's, and nobody else may write it.
+pub(super) fn read(path: &Path, searched: bool) -> Result<FileText, Problem> {
+    let shown = path.display();
+    let wrong = |why: String| Problem::request("profile", format!("the profile `{shown}` {why}")).at(path);
+    let failed = |e: std::io::Error| {
+        let errno = e.raw_os_error().map_or_else(|| e.to_string(), errno_name);
+        let what = if e.kind() == std::io::ErrorKind::NotFound { "does not exist" } else { "cannot be read" };
+        wrong(what.to_owned())
+            .errno(errno)
+            .remedy("name a file that you can read, or a profile of `ringfence profile list`")
+    };
+    let real = std::fs::canonicalize(path).map_err(failed)?;
+    // A FIFO would make the open wait, a terminal could become ours.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(&real, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
+    let file = File::from(file);
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() {
+        return Err(wrong("is no regular file".to_owned()).remedy("copy it into a file"));
+    }
+    if searched {
+        check_owner(found.uid(), found.gid(), found.mode()).map_err(|(why, remedy)| {
+            wrong(format!("was found by its name and does not count: {why}")).remedy(remedy)
+        })?;
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(wrong("is larger than 1 MiB, so it is no profile".to_owned()).remedy("name another file"));
+    }
+    let sha256 = sha256(&bytes);
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let line =
+            e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        wrong(format!("is not UTF-8 (line {line})")).remedy("write it as UTF-8")
+    })?;
+    Ok(FileText { path: real, text, sha256 })
+}
+
+fn check_owner(owner: u32, group: u32, mode: u32) -> Result<(), (String, String)> {
+    let caller = rustix::process::geteuid().as_raw();
+    if owner != caller && owner != 0 {
+        let why = format!("it belongs to user {owner}, not to you or root");
+        return Err((why, "copy it, or name it as a path (-p ./FILE)".to_owned()));
+    }
+    // A group of the caller's own name is usual, and then its bit says nothing about others.
+    let own_group = group == rustix::process::getegid().as_raw() || group == 0;
+    if mode & 0o002 != 0 || (mode & 0o020 != 0 && !own_group) {
+        let why = "others may write it".to_owned();
+        return Err((why, "chmod go-w it, or name it as a path (-p ./FILE)".to_owned()));
+    }
+    Ok(())
+}
+
+/// SHA-256 in hexadecimal.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
