@@ -32,7 +32,7 @@ pub(crate) fn read<T: DeserializeOwned>(tree: &Node) -> (Option<T>, Node, Vec<Mi
         if !fault.missing.as_ref().is_some_and(|name| taken.contains(name)) {
             mistakes.push(Mistake::new(span.clone(), fault.message));
         }
-        if !take_out(&mut tree, &span, &mut taken) {
+        if !take_out(&mut tree, fault.whole.as_ref().unwrap_or(&span), &mut taken) {
             break;
         }
     }
@@ -65,13 +65,15 @@ fn take_out(node: &mut Node, span: &Span, taken: &mut Vec<String>) -> bool {
 #[derive(Debug)]
 pub(crate) struct Fault {
     span: Option<Span>,
+    /// What makes no sense without the part that is wrong.
+    whole: Option<Span>,
     message: String,
     missing: Option<String>,
 }
 
 impl Fault {
     fn says(message: String) -> Self {
-        Self { span: None, message, missing: None }
+        Self { span: None, whole: None, message, missing: None }
     }
 
     fn at(mut self, span: &Span) -> Self {
@@ -233,7 +235,7 @@ impl<'de> de::Deserializer<'de> for &'de Node {
             Value::Table(_) => Err(Fault::says("one key is needed here, and no other".to_owned())),
             _ => Err(Fault::says("one word is needed here".to_owned())),
         };
-        result.map_err(|fault| fault.at(&self.span))
+        result.map_err(|fault| Fault { whole: Some(self.span.clone()), ..fault.at(&self.span) })
     }
 
     forward_to_deserialize_any! {
@@ -248,7 +250,8 @@ impl<'de> SeqAccess<'de> for Items<'de> {
     type Error = Fault;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
-        self.0.next().map(|node| seed.deserialize(node)).transpose()
+        let next = self.0.next();
+        next.map(|node| seed.deserialize(node).map_err(|fault| fault.at(&node.span))).transpose()
     }
 }
 
@@ -269,7 +272,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fault> {
         let node = self.value.take().ok_or_else(|| Fault::says("a key without a value".to_owned()))?;
-        seed.deserialize(node)
+        seed.deserialize(node).map_err(|fault| fault.at(&node.span))
     }
 }
 
