@@ -92,6 +92,9 @@ fn clone(flag: i32) -> String {
 /// A fresh pseudo-terminal's two ends; its slave is the controlling terminal of this process where it leads a
 /// session and has none.
 fn own_terminal() -> std::io::Result<(File, File)> {
+    // The end of a terminal hangs up on the session that it controls: the answer is still to be said.
+    // SAFETY: no handler.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
     let master = File::options().read(true).write(true).open("/dev/ptmx")?;
     let mut number = 0_i32;
     let unlock = 0_i32;
