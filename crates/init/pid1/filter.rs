@@ -12,18 +12,15 @@ use crate::verify;
 use crate::wire::{Op, Step, detail, fault};
 
 /// Sets the filter that lets PID 1 answer every exec. Answers what PID 1 will listen on.
-///
-/// Only a fatal signal interrupts a call that PID 1 has been told of: it is answered once.
 pub(crate) fn exec_once(plan: &Plan, step: &Step) -> Result<Fd, Fault> {
-    let flags = abi::SECCOMP_FILTER_FLAG_NEW_LISTENER | abi::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    let listener = sys::set_filter(instructions(plan, step)?, flags)?;
+    let listener = sys::set_listened_filter(instructions(plan, step)?)?;
     prove(step)?;
     Ok(listener)
 }
 
 /// Sets the policy's filter.
 pub(crate) fn policy(plan: &Plan, step: &Step) -> Result<(), Fault> {
-    sys::set_filter(instructions(plan, step)?, 0)?;
+    sys::set_filter(instructions(plan, step)?)?;
     prove(step)
 }
 

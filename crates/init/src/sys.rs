@@ -5,6 +5,7 @@
 use core::ffi::CStr;
 
 use crate::abi::{self, nr};
+use crate::wire::fault::MISMATCH;
 
 /// An error number of the kernel, positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +57,14 @@ macro_rules! call {
     }};
 }
 
-fn fd(answer: usize) -> Fd {
-    Fd(answer as i32)
+/// A descriptor that the kernel has just given us: everything here is opened close-on-exec. A call that was skipped
+/// answers 0, which is a stream of the program's or of the caller's, and was not made by us.
+fn fresh(answer: usize) -> Result<Fd> {
+    let file = Fd(answer as i32);
+    if answer < 3 && descriptor_flags(file)? & abi::FD_CLOEXEC == 0 {
+        return Err(Errno(MISMATCH));
+    }
+    Ok(file)
 }
 
 /// read(2).
@@ -81,14 +88,15 @@ pub fn close(file: Fd) -> Result<()> {
 /// openat(2).
 pub fn openat(at: Fd, path: &CStr, flags: u64, mode: u32) -> Result<Fd> {
     // SAFETY: `path` is a terminated string.
-    unsafe { call!(nr::SYS_openat, at.0, path.as_ptr(), flags, mode) }.map(fd)
+    unsafe { call!(nr::SYS_openat, at.0, path.as_ptr(), flags, mode) }.and_then(fresh)
 }
 
 /// openat2(2).
 pub fn openat2(at: Fd, path: &CStr, flags: u64, resolve: u64) -> Result<Fd> {
     let how = abi::OpenHow { flags, mode: 0, resolve };
     // SAFETY: `path` is terminated, `how` is a whole structure of the size given.
-    unsafe { call!(nr::SYS_openat2, at.0, path.as_ptr(), &raw const how, size_of::<abi::OpenHow>()) }.map(fd)
+    unsafe { call!(nr::SYS_openat2, at.0, path.as_ptr(), &raw const how, size_of::<abi::OpenHow>()) }
+        .and_then(fresh)
 }
 
 /// statx(2) of type, mode, inode, size and device.
@@ -99,7 +107,7 @@ pub fn statx(at: Fd, path: &CStr, flags: u32) -> Result<abi::Statx> {
     unsafe { call!(nr::SYS_statx, at.0, path.as_ptr(), flags, mask, &raw mut answer) }?;
     // A call that was skipped, or a file system that does not know, left it empty: no type is a wrong answer.
     let told = answer.mask & mask == mask && answer.mode != 0;
-    if told { Ok(answer) } else { Err(Errno(crate::wire::fault::MISMATCH)) }
+    if told { Ok(answer) } else { Err(Errno(MISMATCH)) }
 }
 
 /// mkdirat(2), relative to the working directory.
@@ -149,7 +157,7 @@ pub fn pivot_root(new: &CStr, old: &CStr) -> Result<()> {
 /// open_tree(2).
 pub fn open_tree(at: Fd, path: &CStr, flags: u32) -> Result<Fd> {
     // SAFETY: `path` is terminated.
-    unsafe { call!(nr::SYS_open_tree, at.0, path.as_ptr(), flags) }.map(fd)
+    unsafe { call!(nr::SYS_open_tree, at.0, path.as_ptr(), flags) }.and_then(fresh)
 }
 
 /// move_mount(2) of a detached tree onto a path.
@@ -170,7 +178,7 @@ pub fn mount_setattr(at: Fd, path: &CStr, flags: u32, attributes: &abi::MountAtt
 /// fsopen(2).
 pub fn fsopen(kind: &CStr) -> Result<Fd> {
     // SAFETY: `kind` is terminated.
-    unsafe { call!(nr::SYS_fsopen, kind.as_ptr(), abi::FSOPEN_CLOEXEC) }.map(fd)
+    unsafe { call!(nr::SYS_fsopen, kind.as_ptr(), abi::FSOPEN_CLOEXEC) }.and_then(fresh)
 }
 
 /// fsconfig(2) with a text value.
@@ -189,7 +197,7 @@ pub fn fsconfig_create(context: Fd) -> Result<()> {
 /// fsmount(2).
 pub fn fsmount(context: Fd, attributes: u64) -> Result<Fd> {
     // SAFETY: no pointers.
-    unsafe { call!(nr::SYS_fsmount, context.0, abi::FSMOUNT_CLOEXEC, attributes) }.map(fd)
+    unsafe { call!(nr::SYS_fsmount, context.0, abi::FSMOUNT_CLOEXEC, attributes) }.and_then(fresh)
 }
 
 /// chdir(2).
@@ -225,7 +233,7 @@ pub fn dup_onto(from: Fd, to: Fd) -> Result<()> {
 /// fcntl(2) `F_DUPFD_CLOEXEC`: a second descriptor, not below `lowest`.
 pub fn duplicate_above(file: Fd, lowest: u32) -> Result<Fd> {
     // SAFETY: no pointers.
-    unsafe { call!(nr::SYS_fcntl, file.0, abi::F_DUPFD_CLOEXEC, lowest) }.map(fd)
+    unsafe { call!(nr::SYS_fcntl, file.0, abi::F_DUPFD_CLOEXEC, lowest) }.and_then(fresh)
 }
 
 /// socketpair(2) of a local socket that keeps messages apart, close-on-exec.
@@ -235,7 +243,7 @@ pub fn socket_pair() -> Result<(Fd, Fd)> {
     let kind = abi::SOCK_SEQPACKET | abi::SOCK_CLOEXEC;
     // SAFETY: room for two numbers.
     unsafe { call!(nr::SYS_socketpair, abi::AF_UNIX, kind, 0, ends.as_mut_ptr()) }?;
-    Ok((Fd(ends[0]), Fd(ends[1])))
+    if ends.contains(&-1) { Err(Errno(MISMATCH)) } else { Ok((Fd(ends[0]), Fd(ends[1]))) }
 }
 
 /// The message that `part` and `passed` make; both must outlive its use.
@@ -301,13 +309,23 @@ pub fn interface_ioctl(socket: Fd, operation: u32, request: &mut abi::InterfaceR
     unsafe { call!(nr::SYS_ioctl, socket.0, operation, core::ptr::from_mut(request)) }.map(drop)
 }
 
-/// seccomp(2) `SECCOMP_SET_MODE_FILTER`. `instructions` are eight bytes each (`struct sock_filter`). Answers the
-/// listener where the flags ask for one.
-pub fn set_filter(instructions: &[u8], flags: u32) -> Result<Fd> {
+/// seccomp(2) `SECCOMP_SET_MODE_FILTER`. `instructions` are eight bytes each (`struct sock_filter`).
+pub fn set_filter(instructions: &[u8]) -> Result<()> {
+    filter(instructions, 0).map(drop)
+}
+
+/// The same for a filter that has calls answered. Answers where the questions arrive.
+pub fn set_listened_filter(instructions: &[u8]) -> Result<Fd> {
+    // Only a fatal signal interrupts a call that the listener has been told of.
+    let flags = abi::SECCOMP_FILTER_FLAG_NEW_LISTENER | abi::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    filter(instructions, flags).and_then(fresh)
+}
+
+fn filter(instructions: &[u8], flags: u32) -> Result<usize> {
     let length = (instructions.len() / 8) as u16;
     let program = abi::FilterProgram { length, instructions: instructions.as_ptr() as usize };
     // SAFETY: the program points to `length` whole instructions; the kernel copies and checks them.
-    unsafe { call!(nr::SYS_seccomp, abi::SECCOMP_SET_MODE_FILTER, flags, &raw const program) }.map(fd)
+    unsafe { call!(nr::SYS_seccomp, abi::SECCOMP_SET_MODE_FILTER, flags, &raw const program) }
 }
 
 /// ioctl(2) `SECCOMP_IOCTL_NOTIF_RECV`: the call that waits for an answer.
@@ -330,7 +348,7 @@ pub fn let_continue(listener: Fd, id: u64) -> Result<()> {
 /// socket(2).
 pub fn socket(family: u32, kind: u32) -> Result<Fd> {
     // SAFETY: no pointers.
-    unsafe { call!(nr::SYS_socket, family, kind, 0) }.map(fd)
+    unsafe { call!(nr::SYS_socket, family, kind, 0) }.and_then(fresh)
 }
 
 /// sethostname(2).
@@ -423,11 +441,12 @@ pub fn setresuid(id: u32) -> Result<()> {
 
 /// prlimit(2) of this process: sets a limit, answers the one before.
 pub fn prlimit(resource: u32, new: Option<&abi::Rlimit>) -> Result<abi::Rlimit> {
-    let mut old = abi::Rlimit::default();
+    // An answer that the kernel never gives: the soft limit is not above the hard one.
+    let mut old = abi::Rlimit { soft: 1, hard: 0 };
     let new = new.map_or(core::ptr::null(), core::ptr::from_ref);
     // SAFETY: both are null or whole structures.
     unsafe { call!(nr::SYS_prlimit64, 0, resource, new, &raw mut old) }?;
-    Ok(old)
+    if old.soft > old.hard { Err(Errno(MISMATCH)) } else { Ok(old) }
 }
 
 /// setsid(2).
@@ -450,10 +469,12 @@ pub fn getpid() -> i32 {
 
 /// rt_sigprocmask(2): replaces the set of blocked signals, answers the one before.
 pub fn set_signal_mask(mask: u64) -> Result<u64> {
-    let mut old = 0_u64;
+    // An answer that the kernel never gives: SIGKILL cannot be blocked.
+    const UNTOUCHED: u64 = u64::MAX;
+    let mut old = UNTOUCHED;
     // SAFETY: the kernel's signal set is eight bytes.
     unsafe { call!(nr::SYS_rt_sigprocmask, abi::SIG_SETMASK, &raw const mask, &raw mut old, 8) }?;
-    Ok(old)
+    if old == UNTOUCHED { Err(Errno(MISMATCH)) } else { Ok(old) }
 }
 
 /// rt_sigaction(2): the default action for a signal.
@@ -468,7 +489,7 @@ pub fn reset_signal(signal: u32) -> Result<()> {
 pub fn signalfd(mask: u64) -> Result<Fd> {
     let flags = abi::SFD_CLOEXEC | abi::SFD_NONBLOCK;
     // SAFETY: the kernel's signal set is eight bytes.
-    unsafe { call!(nr::SYS_signalfd4, -1_isize, &raw const mask, 8, flags) }.map(fd)
+    unsafe { call!(nr::SYS_signalfd4, -1_isize, &raw const mask, 8, flags) }.and_then(fresh)
 }
 
 /// clone(2) as fork: a copy of this process. Answers `None` in the child.
@@ -519,11 +540,21 @@ pub fn reap() -> Result<Option<(i32, i32, abi::Rusage)>> {
     Ok((child != 0).then_some((child as i32, status, usage)))
 }
 
-/// ppoll(2); `None` waits for ever.
+/// ppoll(2); `None` waits for ever. No file is ready when the time has passed, and never before.
 pub fn poll(files: &mut [abi::PollFd], timeout: Option<abi::Timespec>) -> Result<usize> {
+    let wait_ns = timeout.map_or(u64::MAX, |time| {
+        time.seconds
+            .cast_unsigned()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(time.nanoseconds.cast_unsigned())
+    });
+    let begun_ns = if timeout.is_some() && wait_ns > 0 { monotonic_ns() } else { 0 };
     let timeout = timeout.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
     // SAFETY: a slice of structures, a null or whole time, no signal mask.
-    unsafe { call!(nr::SYS_ppoll, files.as_mut_ptr(), files.len(), timeout, 0, 8) }
+    let ready = unsafe { call!(nr::SYS_ppoll, files.as_mut_ptr(), files.len(), timeout, 0, 8) }?;
+    // A poll that was skipped would be asked again and again.
+    let early = ready == 0 && wait_ns != 0 && monotonic_ns().saturating_sub(begun_ns) < wait_ns;
+    if early { Err(Errno(MISMATCH)) } else { Ok(ready) }
 }
 
 /// clock_gettime(2) `CLOCK_MONOTONIC`, in nanoseconds.

@@ -1,6 +1,6 @@
 //! From a plan to the image that PID 1 maps.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub(crate) struct Files {
     pub(crate) supervisor: i32,
     pub(crate) streams: [Option<i32>; 3],
     /// Already cloned trees, by the index of their step.
-    pub(crate) trees: HashMap<usize, i32>,
+    pub(crate) trees: BTreeMap<usize, i32>,
 }
 
 /// More steps than PID 1 keeps book of.

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use ringfence_init::sys::Errno;
+use ringfence_init::wire::fault;
 use ringfence_policy::{Problem, Reason};
 
 /// The name of an error number (errno(3)).
@@ -51,6 +53,8 @@ pub fn name(number: i32) -> String {
         libc::ESTALE => "ESTALE",
         libc::EDQUOT => "EDQUOT",
         libc::EKEYREVOKED => "EKEYREVOKED",
+        libc::EPROTO => "EPROTO",
+        fault::MISMATCH => "it reported success, and its answer cannot be",
         _ => return format!("errno {number}"),
     };
     known.to_owned()
@@ -63,5 +67,14 @@ pub(crate) fn problem(code: &str, what: impl Into<String>, error: impl Into<io::
     match error.raw_os_error() {
         Some(number) => problem.errno(name(number)),
         None => problem.errno(error.to_string()),
+    }
+}
+
+/// A raw call's error as the standard library's. What is no number of the kernel's is said in words.
+pub(crate) fn error(errno: Errno) -> io::Error {
+    if errno.0 == fault::MISMATCH {
+        io::Error::other(name(errno.0))
+    } else {
+        io::Error::from_raw_os_error(errno.0)
     }
 }

@@ -2,13 +2,13 @@
 //! sandbox with a writable home could poison it.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
 use ringfence_policy::Problem;
 
-use crate::errno;
+use crate::{errno, look};
 
 /// The namespaces that a sandbox has for itself, as /proc/PID/ns names them.
 pub(crate) const NAMESPACES: [&str; 7] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
@@ -102,7 +102,7 @@ impl Host {
             namespaces: namespaces()?,
             proc_covered: proc_covered()?,
             hard_limits: hard_limits()?,
-            id_helpers: find_helper("newuidmap").zip(find_helper("newgidmap")),
+            id_helpers: find_helper("newuidmap")?.zip(find_helper("newgidmap")?),
         })
     }
 
@@ -114,7 +114,7 @@ impl Host {
 }
 
 fn read(path: &str) -> Result<String, Problem> {
-    fs::read_to_string(path).map_err(|e| {
+    look::text(Path::new(path)).map_err(|e| {
         errno::problem("proc", format!("{path} cannot be read"), e)
             .at(path)
             .remedy("mount a proc file system at /proc")
@@ -135,10 +135,10 @@ fn namespaces() -> Result<BTreeMap<&'static str, u64>, Problem> {
         .into_iter()
         .map(|name| {
             let path = format!("/proc/thread-self/ns/{name}");
-            let stat = rustix::fs::stat(path.as_str()).map_err(|e| {
+            let there = look::behind(Path::new(&path)).map_err(|e| {
                 errno::problem("namespace", format!("this kernel has no {name} namespaces"), e).at(&path)
             })?;
-            Ok((name, stat.st_ino))
+            Ok((name, there.ino()))
         })
         .collect()
 }
@@ -162,24 +162,26 @@ fn proc_covered() -> Result<Vec<(&'static str, bool)>, Problem> {
     let mut covered = Vec::new();
     for name in PROC_COVERED {
         let path = Path::new("/proc").join(name);
-        match fs::symlink_metadata(&path) {
+        match look::at(&path) {
             Ok(there) => covered.push((name, there.is_dir())),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             // To go on would leave it uncovered.
-            Err(e) => {
-                let what = format!("`{}` cannot be looked at", path.display());
-                return Err(errno::problem("proc", what, e)
-                    .at(&path)
-                    .remedy("mount a proc file system at /proc"));
-            }
+            Err(e) => return Err(look::unknown(&path, e).remedy("mount a proc file system at /proc")),
         }
     }
     Ok(covered)
 }
 
 /// A set-user-id helper from the system's own folders, never from PATH.
-fn find_helper(name: &str) -> Option<PathBuf> {
-    ["/usr/bin", "/bin", "/usr/sbin"].into_iter().map(|dir| Path::new(dir).join(name)).find(|p| p.is_file())
+fn find_helper(name: &str) -> Result<Option<PathBuf>, Problem> {
+    for folder in ["/usr/bin", "/bin", "/usr/sbin"] {
+        let path = Path::new(folder).join(name);
+        let there = look::present(look::behind(&path)).map_err(|e| look::unknown(&path, e))?;
+        if there.is_some_and(|there| there.is_file()) {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -100,9 +100,9 @@ impl Identity {
                     .ok_or_else(|| refuse_root("this user namespace has no id to spare for the program"))?;
                 (id, id)
             }
-            HostUser::Uid(id) => (*id, accounts::group_of(*id).unwrap_or(*id)),
+            HostUser::Uid(id) => (*id, accounts::group_of(*id)?.unwrap_or(*id)),
             HostUser::Name(name) => {
-                accounts::by_name(name).map(|account| (account.uid, account.gid)).ok_or_else(|| {
+                accounts::by_name(name)?.map(|account| (account.uid, account.gid)).ok_or_else(|| {
                     Problem::request("user", format!("no user is called `{name}` on this host"))
                 })?
             }
@@ -140,9 +140,9 @@ impl Identity {
             return Err(Problem::request("id-map", why)
                 .remedy("install them (package uidmap), or use --id-map=single"));
         }
-        let name = accounts::by_id(host.uid).map(|account| account.name);
+        let name = accounts::by_id(host.uid)?.map(|account| account.name);
         let range = |file: &str| {
-            accounts::subordinate_range(file, name.as_deref(), host.uid).ok_or_else(|| {
+            accounts::subordinate_range(file, name.as_deref(), host.uid)?.ok_or_else(|| {
                 Problem::request("id-map", format!("{file} gives user {} no ids", host.uid)).at(file).remedy(
                     "give it some with `usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST USER`",
                 )

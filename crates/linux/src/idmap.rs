@@ -1,24 +1,26 @@
 //! Id maps: those of a sandbox's user namespace, and mounts whose files belong to its unprivileged id.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use ringfence_init::abi::{self, CloneArgs, MountAttr, PollFd};
 use ringfence_init::sys::{self, Fd};
 use ringfence_policy::{Guarantee, Problem, Refusal};
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 
-use crate::errno;
 use crate::identity::{Extent, Identity, Writer};
 use crate::launch::with_signals_blocked;
 use crate::plan::{MountFlags, Plan, Step};
 use crate::resolve::Source;
 use crate::stack::GuardedStack;
+use crate::{errno, look};
 
 /// Map lines as the kernel takes them (user_namespaces(7)).
 pub(crate) fn lines(extents: &[Extent]) -> String {
@@ -75,10 +77,10 @@ fn run_helpers(plan: &Plan, process: i32) -> Result<(), Problem> {
 pub(crate) fn clone_trees(
     plan: &Plan,
     supervisor: BorrowedFd<'_>,
-) -> Result<HashMap<usize, OwnedFd>, Problem> {
-    let mut trees = HashMap::new();
+) -> Result<BTreeMap<usize, OwnedFd>, Problem> {
+    let mut trees = BTreeMap::new();
     let Some(to) = plan.identity.mapped_mounts else { return Ok(trees) };
-    let mut namespaces: HashMap<(u32, u32), OwnedFd> = HashMap::new();
+    let mut namespaces: BTreeMap<(u32, u32), OwnedFd> = BTreeMap::new();
     for (index, step) in plan.steps.iter().enumerate() {
         let Step::Bind { source, flags, cloned: true, mapped, .. } = step else { continue };
         if !mapped {
@@ -114,9 +116,11 @@ fn cloned_tree(source: &Source, flags: MountFlags) -> Result<OwnedFd, Problem> {
     let resolve = abi::RESOLVE_NO_SYMLINKS | abi::RESOLVE_NO_MAGICLINKS;
     let file = sys::openat2(Fd(abi::AT_FDCWD), &path, abi::O_PATH | abi::O_CLOEXEC, resolve);
     let file = owned(file.map_err(|e| failed("cannot be opened", e))?);
-    let seen = rustix::fs::fstat(&file)
-        .map_err(|e| errno::problem("source", format!("`{shown}` cannot be read"), e))?;
-    if (seen.st_dev, seen.st_ino, seen.st_mode & libc::S_IFMT) != (source.device, source.inode, source.kind) {
+    let seen = sys::statx(Fd(file.as_raw_fd()), c"", abi::AT_EMPTY_PATH)
+        .map_err(|e| failed("cannot be looked at", e))?;
+    let device = libc::makedev(seen.dev_major, seen.dev_minor);
+    let kind = u32::from(seen.mode) & libc::S_IFMT;
+    if (device, seen.ino, kind) != (source.device, source.inode, source.kind) {
         return Err(Problem::request("changed", format!("`{shown}` is another file than a moment ago"))
             .at(&source.path)
             .step(format!("show {shown}"))
@@ -175,8 +179,7 @@ fn mapping_namespace(
     let process = holder.process;
     fs::write(format!("/proc/{process}/gid_map"), line(from.1, to.1)).map_err(failed)?;
     fs::write(format!("/proc/{process}/uid_map"), line(from.0, to.0)).map_err(failed)?;
-    let namespace = fs::File::open(format!("/proc/{process}/ns/user")).map_err(failed)?;
-    Ok(namespace.into())
+    look::open(Path::new(&format!("/proc/{process}/ns/user")), OFlags::empty()).map_err(failed)
 }
 
 /// A process in a user namespace of its own that does nothing. It shares our memory, so it costs the same
@@ -204,7 +207,7 @@ impl Holder {
         // SAFETY: the stack is the child's alone until `Drop` has seen it end; `hold` never returns, and reads
         // only `watched`, which lives as long.
         let started = with_signals_blocked(|| unsafe { sys::clone_onto(&arguments, hold, argument) });
-        let process = started.map_err(|e| std::io::Error::from_raw_os_error(e.0))?;
+        let process = started.and_then(|started| started).map_err(errno::error)?;
         // SAFETY: CLONE_PIDFD stored a new descriptor there, and nobody else knows its number. From here on nothing
         // can fail before `Drop` guards the child, whose stack must outlive it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };

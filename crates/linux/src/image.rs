@@ -8,10 +8,12 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
 use ringfence_init::abi;
+use ringfence_init::sys::{self, Errno, Fd};
+use ringfence_init::wire::fault;
 use ringfence_policy::Problem;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 
-use crate::errno;
+use crate::{errno, look};
 
 /// The file, and its inode: its number may be somebody else's by now.
 static EXECUTABLE: OnceLock<(OwnedFd, u64)> = OnceLock::new();
@@ -32,9 +34,8 @@ pub(crate) fn executable() -> Result<BorrowedFd<'static>, Problem> {
     let made = EXECUTABLE.get().map(|(file, inode)| (file.as_fd(), *inode));
     let (file, inode) = made.ok_or_else(|| Problem::request("init", "PID 1's executable vanished".into()))?;
     // A caller that closes every file (a daemon) leaves a number behind that may be anything by now.
-    let look = || -> io::Result<bool> {
-        Ok(rustix::fs::fstat(file)?.st_ino == inode && fcntl_get_seals(file)?.contains(SEALS))
-    };
+    let look =
+        || -> io::Result<bool> { Ok(inode_of(file)? == inode && fcntl_get_seals(file)?.contains(SEALS)) };
     let gone = || {
         Problem::request("init", "this process has closed PID 1's executable, a memory file".into())
             .remedy("do not close file descriptors that are not yours")
@@ -56,9 +57,26 @@ fn make() -> io::Result<(OwnedFd, u64)> {
     };
     let mut file = File::from(above_streams(file)?);
     file.write_all(ringfence_init::IMAGE)?;
-    fcntl_add_seals(&file, SEALS)?;
-    let inode = rustix::fs::fstat(&file)?.st_ino;
+    seal(&file)?;
+    let inode = inode_of(file.as_fd())?;
     Ok((file.into(), inode))
+}
+
+/// Seals a memory file, and reads that back.
+fn seal(file: &File) -> io::Result<()> {
+    fcntl_add_seals(file, SEALS)?;
+    if fcntl_get_seals(file)?.contains(SEALS) { Ok(()) } else { Err(not_so()) }
+}
+
+fn inode_of(file: BorrowedFd<'_>) -> io::Result<u64> {
+    match sys::statx(Fd(file.as_raw_fd()), c"", abi::AT_EMPTY_PATH) {
+        Ok(seen) => Ok(seen.ino),
+        Err(e) => Err(errno::error(e)),
+    }
+}
+
+fn not_so() -> io::Error {
+    errno::error(Errno(fault::MISMATCH))
 }
 
 /// The plan, in a memory file of its own.
@@ -72,22 +90,26 @@ pub(crate) fn plan_file(image: &[u8]) -> Result<OwnedFd, Problem> {
     let made = memfd_create("ringfence-plan", flags).map_err(|e| failed(e.into()))?;
     let mut file = File::from(above_streams(made).map_err(failed)?);
     file.write_all(image).map_err(failed)?;
-    fcntl_add_seals(&file, SEALS).map_err(|e| failed(e.into()))?;
+    seal(&file).map_err(failed)?;
     Ok(file.into())
 }
 
 /// A memory file obeys the limit on file sizes, and a write beyond that would end the caller with SIGXFSZ.
 fn check_file_size(bytes: usize) -> io::Result<()> {
-    let limit = ringfence_init::sys::prlimit(abi::RLIMIT_FSIZE, None);
+    let limit = sys::prlimit(abi::RLIMIT_FSIZE, None);
     match limit {
         Ok(limit) if limit.soft < bytes as u64 => Err(io::Error::from_raw_os_error(libc::EFBIG)),
         Ok(_) => Ok(()),
-        Err(e) => Err(io::Error::from_raw_os_error(e.0)),
+        Err(e) => Err(errno::error(e)),
     }
 }
 
 /// A file with a number above the three streams: in a caller whose streams are closed a new file would land
 /// there, and be taken for one.
 pub(crate) fn above_streams(file: OwnedFd) -> io::Result<OwnedFd> {
-    if file.as_raw_fd() > 2 { Ok(file) } else { Ok(rustix::io::fcntl_dupfd_cloexec(file.as_fd(), 3)?) }
+    let file = look::ours(file)?;
+    if file.as_raw_fd() > 2 {
+        return Ok(file);
+    }
+    look::ours(rustix::io::fcntl_dupfd_cloexec(file.as_fd(), 3)?)
 }

@@ -6,9 +6,8 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use ringfence_init::abi::{self, CloneArgs};
 use ringfence_init::sys::{self, Errno, Fd};
-use ringfence_init::wire::{Command, CommandKind};
+use ringfence_init::wire::{Command, CommandKind, fault};
 use ringfence_policy::Problem;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use crate::identity::Writer;
@@ -36,8 +35,7 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
     let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).map_err(io::Error::from);
     let supervisor =
         pidfd.and_then(above_streams).map_err(failed("this process cannot be watched by a pidfd"))?;
-    let ends = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
-    let (ours, theirs) = ends.map_err(|e| errno::problem("launch", "no socket to PID 1", e))?;
+    let (ours, theirs) = socket_pair().map_err(failed("no socket to PID 1"))?;
     let ours = above_streams(ours).map_err(failed("no socket to PID 1"))?;
     let theirs = above_streams(theirs).map_err(failed("no socket to PID 1"))?;
     let streams = own_numbers(streams).map_err(failed("a stream cannot be passed"))?;
@@ -59,6 +57,21 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
     let running = Running::new(process, ours, plan, begun_ns);
     write_maps(&running)?;
     Ok(running)
+}
+
+/// Two ends of a connection that keeps messages apart.
+fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: room for two numbers.
+    if unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if ends.contains(&-1) {
+        return Err(errno::error(Errno(fault::MISMATCH)));
+    }
+    // SAFETY: the kernel has just given us these numbers, and nobody else knows them.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
 /// Writes the maps of a sandbox that waits for them. When that fails, dropping `running` ends it.
@@ -195,6 +208,9 @@ fn start(plan: &Plan, keep: &[i32], plan_file: BorrowedFd<'_>, control: i32) -> 
     // SAFETY: with CLONE_VFORK this thread sleeps until the child has executed or ended, so the stack and
     // `child` are the child's alone meanwhile; `run_child` never returns.
     let started = with_signals_blocked(|| unsafe { sys::clone_onto(&arguments, run_child, argument) });
+    let started = started.map_err(|e| {
+        errno::problem("launch", "signals cannot be blocked while PID 1 starts", errno::error(e))
+    })?;
     let process = started.map_err(|errno| diagnose::clone_failed(plan, errno))?;
     // SAFETY: CLONE_PIDFD stored a new descriptor there, and nobody else knows its number.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -224,14 +240,12 @@ fn own_maps(plan: &Plan) -> Vec<(CString, Vec<u8>)> {
 
 /// Runs `work` with every signal blocked in this thread: a child that shares our memory must not run our
 /// handlers, and PID 1 starts with everything blocked.
-pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> T {
-    let before = sys::set_signal_mask(u64::MAX);
+pub(crate) fn with_signals_blocked<T>(work: impl FnOnce() -> T) -> Result<T, Errno> {
+    let before = sys::set_signal_mask(u64::MAX)?;
     let result = work();
-    if let Ok(before) = before {
-        // It cannot fail with a set that the kernel itself gave (sigprocmask(2)).
-        let _cannot_fail = sys::set_signal_mask(before);
-    }
-    result
+    // It cannot fail with a set that the kernel itself gave (sigprocmask(2)).
+    let _cannot_fail = sys::set_signal_mask(before);
+    Ok(result)
 }
 
 /// The child: privileged in its new user namespace, in our memory, on its own stack. System calls only.

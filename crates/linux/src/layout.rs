@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use ringfence_policy::Access;
+use ringfence_policy::{Access, Problem};
 
+use crate::look;
 use crate::resolve::{Source, source};
 
 /// Whose word a node is: the higher one stays.
@@ -213,9 +215,12 @@ impl Layout {
         self.nodes.range(path.to_path_buf()..).next().is_some_and(|(at, _)| at.starts_with(path))
     }
 
-    /// What a program inside finds at an absolute path, links followed as they stand inside.
-    #[must_use]
-    pub fn look_up(&self, path: &Path) -> Option<Found> {
+    /// What a program inside finds at an absolute path, links followed as they stand inside. `None` where nothing
+    /// is, or nothing for this caller.
+    ///
+    /// # Errors
+    /// A file on the way cannot be looked at.
+    pub fn look_up(&self, path: &Path) -> Result<Option<Found>, Problem> {
         let mut here = PathBuf::from("/");
         let mut pending: Vec<OsString> = reversed(path);
         let mut links = 0;
@@ -227,15 +232,16 @@ impl Layout {
             let next = here.join(&name);
             let target = match self.at(&next) {
                 Some(Node::Link { target }) => Some(target.clone()),
-                Some(Node::Cover { .. }) => return None,
+                Some(Node::Cover { .. }) => return Ok(None),
                 Some(_) => None,
                 None => match self.host_path(&next) {
-                    Some(host) => {
-                        let metadata = fs::symlink_metadata(&host).ok()?;
-                        if metadata.is_symlink() { Some(fs::read_link(&host).ok()?) } else { None }
-                    }
+                    Some(host) => match step(&host).map_err(|e| look::unknown(&host, e))? {
+                        Step::Nothing => return Ok(None),
+                        Step::Here => None,
+                        Step::To(target) => Some(target),
+                    },
                     None if self.leads_somewhere(&next) => None,
-                    None => return None,
+                    None => return Ok(None),
                 },
             };
             let Some(target) = target else {
@@ -244,7 +250,7 @@ impl Layout {
             };
             links += 1;
             if links > MOST_LINKS {
-                return None;
+                return Ok(None);
             }
             if target.is_absolute() {
                 here = PathBuf::from("/");
@@ -254,10 +260,11 @@ impl Layout {
         self.describe(here)
     }
 
-    fn describe(&self, path: PathBuf) -> Option<Found> {
+    fn describe(&self, path: PathBuf) -> Result<Option<Found>, Problem> {
         let host = match self.host_path(&path) {
             Some(host) => {
-                let metadata = fs::metadata(&host).ok()?;
+                let metadata = look::present(look::behind(&host)).map_err(|e| look::unknown(&host, e))?;
+                let Some(metadata) = metadata else { return Ok(None) };
                 Some((host, metadata))
             }
             None => None,
@@ -267,8 +274,20 @@ impl Layout {
             (None, Some(Node::Text { .. } | Node::Cover { .. } | Node::Link { .. })) => false,
             (None, _) => true,
         };
-        Some(Found { path, host, folder })
+        Ok(Some(Found { path, host, folder }))
     }
+}
+
+/// What one name of a path on the host is to a look-up.
+enum Step {
+    Nothing,
+    Here,
+    To(PathBuf),
+}
+
+fn step(host: &Path) -> io::Result<Step> {
+    let Some(metadata) = look::present(look::at(host))? else { return Ok(Step::Nothing) };
+    if metadata.is_symlink() { look::target(host).map(Step::To) } else { Ok(Step::Here) }
 }
 
 /// The names of a path, last first.
@@ -285,6 +304,8 @@ fn reversed(path: &Path) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn bind(path: &Path) -> Node {
@@ -309,7 +330,7 @@ mod tests {
             for (at, from) in puts {
                 layout.put(at, Rank::Caller, bind(&from));
             }
-            let found = layout.look_up(Path::new("/x/b/f")).unwrap();
+            let found = layout.look_up(Path::new("/x/b/f")).unwrap().unwrap();
             assert_eq!(found.host.unwrap().0, root.join("c/f"));
         }
     }
@@ -327,11 +348,15 @@ mod tests {
         layout.put("/usr", Rank::Base, bind(&root.join("usr")));
         layout.put("/bin", Rank::Base, Node::Link { target: "usr/bin".into() });
         for name in ["/bin/absolute", "/bin/relative", "/usr/bin/../bin/real"] {
-            assert_eq!(layout.look_up(Path::new(name)).unwrap().path, Path::new("/usr/bin/real"), "{name}");
+            assert_eq!(
+                layout.look_up(Path::new(name)).unwrap().unwrap().path,
+                Path::new("/usr/bin/real"),
+                "{name}"
+            );
         }
-        assert!(layout.look_up(Path::new("/bin/loop")).is_none());
-        assert!(layout.look_up(Path::new("/bin/none")).is_none());
-        assert!(layout.look_up(Path::new("/etc")).is_none());
+        assert!(layout.look_up(Path::new("/bin/loop")).unwrap().is_none());
+        assert!(layout.look_up(Path::new("/bin/none")).unwrap().is_none());
+        assert!(layout.look_up(Path::new("/etc")).unwrap().is_none());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod idmap;
 mod image;
 mod launch;
 mod layout;
+mod look;
 mod plan;
 mod pump;
 mod receipt;

@@ -4,6 +4,11 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
+use ringfence_init::sys::Errno;
+use ringfence_init::wire::fault;
+
+use crate::{errno, look};
+
 /// Signals that arrive as readable records instead of handlers. Their former handling comes back on drop.
 #[derive(Debug)]
 pub struct Signals {
@@ -25,9 +30,15 @@ impl Signals {
             for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
                 libc::sigaddset(set.as_mut_ptr(), signal);
             }
+            // A set that is never the kernel's answer: SIGKILL cannot be blocked.
             let mut before = MaybeUninit::uninit();
+            libc::sigemptyset(before.as_mut_ptr());
+            libc::sigaddset(before.as_mut_ptr(), libc::SIGKILL);
             if libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr()) != 0 {
                 return Err(io::Error::last_os_error());
+            }
+            if libc::sigismember(before.as_ptr(), libc::SIGKILL) == 1 {
+                return Err(errno::error(Errno(fault::MISMATCH)));
             }
             let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
             if fd < 0 {
@@ -35,7 +46,7 @@ impl Signals {
                 libc::sigprocmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
                 return Err(error);
             }
-            Ok(Self { file: OwnedFd::from_raw_fd(fd), before: before.assume_init() })
+            Ok(Self { file: look::ours(OwnedFd::from_raw_fd(fd))?, before: before.assume_init() })
         }
     }
 

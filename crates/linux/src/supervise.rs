@@ -89,7 +89,7 @@ pub struct Running {
     killed: bool,
     closed: bool,
     /// Why it could not be supervised any longer.
-    lost: Option<Errno>,
+    lost: Option<String>,
 }
 
 /// How long PID 1 may take to obey.
@@ -202,13 +202,10 @@ impl Running {
         let timeout = timeout
             .map(|t| Timespec { tv_sec: t.as_secs().cast_signed(), tv_nsec: i64::from(t.subsec_nanos()) });
         let some = match poll(&mut files, timeout.as_ref()) {
+            Ok(0) if timeout.is_none() => return self.lose(errno::name(fault::MISMATCH)),
             Ok(count) => count > 0,
             Err(Errno::INTR) => return true,
-            Err(errno) => {
-                // Nothing can be supervised without poll: the sandbox ends rather than go on unwatched.
-                (self.closed, self.lost) = (true, Some(errno));
-                return false;
-            }
+            Err(errno) => return self.lose(errno::name(errno.raw_os_error())),
         };
         let ready: Vec<bool> = files.iter().map(|file| !file.revents().is_empty()).collect();
         for (index, _) in active.iter().zip(&ready[first_pump..]).filter(|(_, ready)| **ready) {
@@ -225,6 +222,12 @@ impl Running {
             self.closed = true;
         }
         some
+    }
+
+    /// Nothing can be supervised without poll: the sandbox ends rather than go on unwatched.
+    fn lose(&mut self, why: String) -> bool {
+        (self.closed, self.lost) = (true, Some(why));
+        false
     }
 
     fn pass_signals(&mut self, signals: Option<&Signals>) {
@@ -246,7 +249,7 @@ impl Running {
             Err(Errno::INTR | Errno::AGAIN | Errno::CONNRESET) => {}
             // PID 1 closed its end: it has ended, or is ending. Whether that is well, the records say.
             Ok(_) => self.closed = true,
-            Err(errno) => (self.closed, self.lost) = (true, Some(errno)),
+            Err(errno) => drop(self.lose(errno::name(errno.raw_os_error()))),
         }
     }
 
@@ -276,14 +279,14 @@ impl Running {
             }
             None if self.killed => killed_early(),
             None => {
-                let what = match self.lost {
+                let what = match &self.lost {
                     Some(_) => "the sandbox could not be supervised any longer, so it was ended",
                     None => "PID 1 of the sandbox ended without a word",
                 };
                 let problem = Problem::new(Reason::Internal, "init-died", what.to_owned())
                     .remedy("was it killed from outside, or out of memory?");
-                let problem = match self.lost {
-                    Some(lost) => problem.errno(errno::name(lost.raw_os_error())),
+                let problem = match &self.lost {
+                    Some(lost) => problem.errno(lost.clone()),
                     None => problem,
                 };
                 (without_status(Reason::Internal), Some(problem), None)

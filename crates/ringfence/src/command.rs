@@ -126,7 +126,7 @@ impl Command {
         let begun_ns = clock::monotonic_ns();
         let mut request = Request::of_this_process(self.words.clone())?;
         if let Some(environment) = &self.environment {
-            request = request.with_environment(environment.clone());
+            request = request.with_environment(environment.clone())?;
         }
         if let Some(directory) = &self.directory {
             request.directory = std::path::absolute(directory).map_err(|e| {

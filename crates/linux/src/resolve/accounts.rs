@@ -1,6 +1,10 @@
 //! Users and groups of this host, from the files of passwd(5), group(5), subuid(5).
 
-use std::fs;
+use std::path::Path;
+
+use ringfence_policy::Problem;
+
+use crate::look;
 
 /// A line of /etc/passwd.
 #[derive(Clone, Debug)]
@@ -11,9 +15,15 @@ pub(crate) struct Account {
     pub(crate) home: String,
 }
 
-fn accounts() -> Vec<Account> {
-    let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    text.lines().filter_map(parse_account).collect()
+fn accounts() -> Result<Vec<Account>, Problem> {
+    Ok(lines_of("/etc/passwd")?.lines().filter_map(parse_account).collect())
+}
+
+/// A file that a small system need not have.
+fn lines_of(file: &str) -> Result<String, Problem> {
+    let path = Path::new(file);
+    let text = look::present(look::content(path)).map_err(|e| look::unknown(path, e))?;
+    Ok(String::from_utf8_lossy(&text.unwrap_or_default()).into_owned())
 }
 
 fn parse_account(line: &str) -> Option<Account> {
@@ -24,23 +34,39 @@ fn parse_account(line: &str) -> Option<Account> {
 }
 
 /// The account of a user id.
-pub(crate) fn by_id(uid: u32) -> Option<Account> {
-    accounts().into_iter().find(|account| account.uid == uid)
+///
+/// # Errors
+/// The accounts cannot be read.
+pub(crate) fn by_id(uid: u32) -> Result<Option<Account>, Problem> {
+    Ok(accounts()?.into_iter().find(|account| account.uid == uid))
 }
 
 /// The account of a name. A number is no name: a string taken for the wrong id has been a hole elsewhere.
-pub(crate) fn by_name(name: &str) -> Option<Account> {
-    accounts().into_iter().find(|account| account.name == name)
+///
+/// # Errors
+/// The accounts cannot be read.
+pub(crate) fn by_name(name: &str) -> Result<Option<Account>, Problem> {
+    Ok(accounts()?.into_iter().find(|account| account.name == name))
 }
 
 /// The main group of a user id.
-pub(crate) fn group_of(uid: u32) -> Option<u32> {
-    by_id(uid).map(|account| account.gid)
+///
+/// # Errors
+/// The accounts cannot be read.
+pub(crate) fn group_of(uid: u32) -> Result<Option<u32>, Problem> {
+    Ok(by_id(uid)?.map(|account| account.gid))
 }
 
 /// The first range that subuid(5) or subgid(5) gives a user, by name or by number: (first, count).
-pub(crate) fn subordinate_range(file: &str, name: Option<&str>, uid: u32) -> Option<(u32, u32)> {
-    parse_range(&fs::read_to_string(file).ok()?, name, uid)
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn subordinate_range(
+    file: &str,
+    name: Option<&str>,
+    uid: u32,
+) -> Result<Option<(u32, u32)>, Problem> {
+    Ok(parse_range(&lines_of(file)?, name, uid))
 }
 
 fn parse_range(text: &str, name: Option<&str>, uid: u32) -> Option<(u32, u32)> {

@@ -1,17 +1,15 @@
 //! What stands in a sandbox before anything is granted: the host's programs or another system's, and what every
 //! program expects (`/proc`, `/dev`, `/tmp`, a home, an `/etc`).
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use ringfence_policy::{Access, Base, Network, Policy, Problem};
 
 use super::source::{self, Source};
 use super::{Request, accounts};
-use crate::errno;
 use crate::host::Host;
 use crate::layout::{Layout, Node, Rank};
+use crate::{errno, look};
 
 /// Where the host keeps programs and libraries (hier(7), and the multilib folders).
 const SYSTEM: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
@@ -106,10 +104,9 @@ fn system(layout: &mut Layout) -> Result<(), Problem> {
 
 /// A host path at its own place, read-only: a link as a link, anything else as a bind; `None` where nothing is.
 fn shown(path: &Path) -> Result<Option<Node>, Problem> {
-    let Some(metadata) = present(fs::symlink_metadata(path), path)? else { return Ok(None) };
+    let Some(metadata) = present(look::at(path), path)? else { return Ok(None) };
     if metadata.is_symlink() {
-        let target =
-            fs::read_link(path).map_err(|e| errno::problem("base", "a link cannot be read", e).at(path))?;
+        let target = look::target(path).map_err(|e| look::unknown(path, e))?;
         return Ok(Some(Node::Link { target }));
     }
     Ok(Some(Node::Bind { source: Source::at(path)?, access: Access::Read, elsewhere: false }))
@@ -117,22 +114,15 @@ fn shown(path: &Path) -> Result<Option<Node>, Problem> {
 
 /// What may be missing, or closed to the caller, is simply not shown. Any other answer is a failure: to go on would
 /// show something else than on the next run.
-fn present<T>(answer: io::Result<T>, path: &Path) -> Result<Option<T>, Problem> {
-    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
-    match answer {
-        Ok(found) => Ok(Some(found)),
-        Err(e) if matches!(e.kind(), NotFound | NotADirectory | PermissionDenied) => Ok(None),
-        Err(e) => Err(errno::problem("base", format!("`{}` cannot be looked at", path.display()), e)
-            .at(path)
-            .remedy("mend the file system that it is on")),
-    }
+fn present<T>(answer: std::io::Result<T>, path: &Path) -> Result<Option<T>, Problem> {
+    look::present(answer).map_err(|e| look::unknown(path, e))
 }
 
 /// A file of /etc as programs expect it: a link that leads to what is shown stays a link; one that leads elsewhere
 /// would show nothing inside, so its file is shown in its place.
 fn etc_node(path: &Path) -> Result<Option<Node>, Problem> {
-    let Some(metadata) = present(fs::symlink_metadata(path), path)? else { return Ok(None) };
-    let Some(real) = present(fs::canonicalize(path), path)? else { return Ok(None) };
+    let Some(metadata) = present(look::at(path), path)? else { return Ok(None) };
+    let Some(real) = present(look::real(path), path)? else { return Ok(None) };
     let is_shown =
         real.starts_with("/usr") || ETC.iter().any(|name| real.starts_with(Path::new("/etc").join(name)));
     if metadata.is_symlink() && is_shown {
@@ -150,7 +140,7 @@ fn etc(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) -> 
     }
     let uid = policy.process.uid.unwrap_or(host.uid);
     let gid = policy.process.gid.unwrap_or(host.gid);
-    let user = user_name(request, host);
+    let user = user_name(request, host)?;
     // Fields of passwd(5) end at a colon, lines at a newline.
     let home = request.home_inside().to_string_lossy().into_owned();
     let home = if home.contains([':', '\n']) { "/tmp" } else { &home };
@@ -170,8 +160,9 @@ fn etc(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) -> 
     put("passwd", users.join("\n") + "\n");
     put("group", groups.join("\n") + "\n");
     names_files(policy).into_iter().for_each(|(name, content)| put(name, content));
+    let resolver = Path::new("/etc/resolv.conf");
     if policy.network == Network::Host
-        && let Ok(resolver) = fs::read_to_string("/etc/resolv.conf")
+        && let Some(resolver) = present(look::text(resolver), resolver)?
     {
         put("resolv.conf", resolver);
     }
@@ -186,13 +177,16 @@ fn names_files(policy: &Policy) -> [(&'static str, String); 2] {
 }
 
 /// The caller's name; letters that /etc/passwd could not hold make it `user`.
-pub(crate) fn user_name(request: &Request, host: &Host) -> String {
-    let account = accounts::by_id(host.uid).map(|account| account.name);
+///
+/// # Errors
+/// The accounts cannot be read.
+pub(crate) fn user_name(request: &Request, host: &Host) -> Result<String, Problem> {
+    let account = accounts::by_id(host.uid)?.map(|account| account.name);
     let variable = || request.environment.get(std::ffi::OsStr::new("USER"))?.to_str().map(str::to_owned);
     let plain = |name: &String| {
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
     };
-    account.or_else(variable).filter(plain).unwrap_or_else(|| "user".to_owned())
+    Ok(account.or_else(variable).filter(plain).unwrap_or_else(|| "user".to_owned()))
 }
 
 /// Another system: its top-level folders one by one, so that what every sandbox has can stand beside them and
@@ -205,7 +199,7 @@ fn rootfs(layout: &mut Layout, folder: &Path, policy: &Policy, request: &Request
     }
     for own in ["proc", "dev", "tmp", "sys", "run"] {
         let path = source.path.join(own);
-        if fs::symlink_metadata(&path).is_ok_and(|m| !m.is_dir()) {
+        if present(look::at(&path), &path)?.is_some_and(|m| !m.is_dir()) {
             let why = format!("`/{own}` of the rootfs is not a folder");
             return Err(Problem::request("rootfs", why)
                 .at(&path)
@@ -237,12 +231,12 @@ fn rootfs(layout: &mut Layout, folder: &Path, policy: &Policy, request: &Request
 fn show_children(layout: &mut Layout, at: &Path, folder: &Path) -> Result<(), Problem> {
     let failed =
         |e| errno::problem("rootfs", format!("`{}` cannot be listed", folder.display()), e).at(folder);
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
+    for entry in look::entries(folder).map_err(failed)? {
+        let name = entry.name;
         let path = folder.join(&name);
-        let metadata = fs::symlink_metadata(&path).map_err(failed)?;
+        let metadata = look::at(&path).map_err(failed)?;
         let node = if metadata.is_symlink() {
-            Node::Link { target: fs::read_link(&path).map_err(failed)? }
+            Node::Link { target: look::target(&path).map_err(failed)? }
         } else {
             Node::Bind { source: Source::at(&path)?, access: Access::Read, elsewhere: false }
         };
@@ -262,11 +256,12 @@ pub(crate) fn make_room(layout: &mut Layout, path: &Path) -> Result<(), Problem>
         let Node::Bind { source, elsewhere: false, .. } = node else { return Ok(()) };
         let is_base = layout.nodes().any(|(p, rank, _)| p == at && rank == Rank::Base);
         let rest = path.strip_prefix(at).unwrap_or(Path::new(""));
-        if !is_base || at.starts_with("/usr") || fs::symlink_metadata(source.path.join(rest)).is_ok() {
+        let below = source.path.join(rest);
+        if !is_base || at.starts_with("/usr") || present(look::at(&below), &below)?.is_some() {
             return Ok(());
         }
         let (at, folder) = (at.to_path_buf(), source.path.clone());
-        if fs::read_dir(&folder).is_ok_and(|entries| entries.count() > MOST_ENTRIES) {
+        if present(look::entries(&folder), &folder)?.is_some_and(|entries| entries.len() > MOST_ENTRIES) {
             return Ok(());
         }
         layout.put(&at, Rank::Base, Node::Folder { mode: 0o755 });

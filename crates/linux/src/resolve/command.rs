@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -11,8 +9,8 @@ use ringfence_policy::{Base, Policy, Problem, Reason, Toolchain as Wanted};
 
 use super::toolchain::{self, Named, Toolchain};
 use super::{Request, SameFile};
-use crate::errno;
 use crate::layout::{Found, Layout};
+use crate::{errno, look};
 
 /// How many interpreters may stand behind each other (`#!` of a `#!`), as the kernel allows (execve(2)).
 const DEEPEST: usize = 5;
@@ -59,7 +57,7 @@ pub(super) fn follow(policy: &Policy, request: &Request, name: &OsStr) -> Result
             return Err(Problem::new(Reason::NotExecutable, "interpreter", why).at(&outside));
         }
         let program = toolchain::behind_shim(&outside, request).unwrap_or_else(|| outside.clone());
-        let real = fs::canonicalize(&program).map_err(|e| {
+        let real = look::real(&program).map_err(|e| {
             errno::problem("command", format!("`{}` cannot be followed", program.display()), e).at(&program)
         })?;
         if policy.filesystem.toolchain == Wanted::Auto {
@@ -90,6 +88,8 @@ fn find_outside(name: &OsStr, request: &Request) -> Result<PathBuf, Problem> {
     let mut found_but = None;
     for folder in std::env::split_paths(&path).filter(|folder| folder.is_absolute()) {
         let candidate = folder.join(name);
+        // The next folder's program is not what was meant when nobody knows what this one has.
+        look::present(look::behind(&candidate)).map_err(|e| look::unknown(&candidate, e))?;
         match is_executable(&candidate) {
             Ok(()) => return Ok(candidate),
             Err(problem) if problem.reason == Reason::NotExecutable => found_but = Some(problem),
@@ -106,7 +106,7 @@ fn not_found(name: &OsStr, why: &str) -> Problem {
 }
 
 fn is_executable(path: &Path) -> Result<(), Problem> {
-    let metadata = fs::metadata(path).map_err(|e| {
+    let metadata = look::behind(path).map_err(|e| {
         let reason =
             if e.kind() == std::io::ErrorKind::NotFound { Reason::NotFound } else { Reason::NotExecutable };
         let mut problem = errno::problem("not-found", format!("`{}` cannot be run", path.display()), e)
@@ -131,7 +131,7 @@ fn is_executable(path: &Path) -> Result<(), Problem> {
 
 /// The interpreter of a script: (what its line says, its file outside, found by name).
 fn interpreter(script: &Path, request: &Request) -> Result<Option<(OsString, PathBuf, bool)>, Problem> {
-    let Some(line) = shebang(script) else { return Ok(None) };
+    let Some(line) = shebang(script)? else { return Ok(None) };
     let mut words = line.split_whitespace();
     let Some(first) = words.next() else { return Ok(None) };
     let path = PathBuf::from(first);
@@ -153,12 +153,12 @@ fn behind(script: &Path, mut problem: Problem) -> Problem {
 }
 
 /// The first line of a script without its `#!`; the kernel reads 256 bytes of it.
-fn shebang(path: &Path) -> Option<String> {
-    let mut start = [0_u8; 256];
-    let length = fs::File::open(path).ok()?.read(&mut start).ok()?;
-    let text = start.get(..length)?.strip_prefix(b"#!")?;
-    let line = text.split(|byte| *byte == b'\n').next()?;
-    Some(String::from_utf8_lossy(line).trim().to_owned())
+fn shebang(path: &Path) -> Result<Option<String>, Problem> {
+    // A program that may be run and not read is no script of this caller's.
+    let start = look::present(look::start(path, 256)).map_err(|e| look::unknown(path, e))?;
+    let start = start.unwrap_or_default();
+    let line = start.strip_prefix(b"#!").and_then(|text| text.split(|byte| *byte == b'\n').next());
+    Ok(line.map(|line| String::from_utf8_lossy(line).trim().to_owned()))
 }
 
 /// The program's path inside and the file that must be there; every interpreter must be the same as outside.
@@ -174,9 +174,9 @@ pub(super) fn settle(
     };
     for link in interpreters {
         let found = if link.by_name {
-            search(layout, &link.said, environment)
+            search(layout, &link.said, environment)?
         } else {
-            layout.look_up(&link.outside)
+            layout.look_up(&link.outside)?
         };
         compare(link, found)?;
     }
@@ -185,13 +185,13 @@ pub(super) fn settle(
     let candidates = [&first.outside, &first.program, &first.real];
     let skip = usize::from(first.outside != first.program);
     for path in candidates.into_iter().skip(skip) {
-        let found = layout.look_up(path);
-        if let Some(found) = found.filter(|found| is_same(found, &first.real) || was_put_there(layout, path))
+        if let Some(found) = layout.look_up(path)?
+            && (is_same(&found, &first.real)? || was_put_there(layout, path))
         {
             return settled(path.clone(), &found);
         }
     }
-    Err(compare(first, layout.look_up(&first.real)).err().unwrap_or_else(|| hidden(first)))
+    Err(compare(first, layout.look_up(&first.real)?).err().unwrap_or_else(|| hidden(first)))
 }
 
 fn settled(path: PathBuf, found: &Found) -> Result<(PathBuf, SameFile), Problem> {
@@ -204,9 +204,10 @@ fn settled(path: PathBuf, found: &Found) -> Result<(PathBuf, SameFile), Problem>
     }
 }
 
-fn is_same(found: &Found, real: &Path) -> bool {
-    let outside = fs::metadata(real).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-    outside.is_some() && found.identity() == outside
+fn is_same(found: &Found, real: &Path) -> Result<bool, Problem> {
+    let outside = look::present(look::behind(real)).map_err(|e| look::unknown(real, e))?;
+    let outside = outside.map(|metadata| (metadata.dev(), metadata.ino()));
+    Ok(outside.is_some() && found.identity() == outside)
 }
 
 /// Did the caller put something else at this path on purpose?
@@ -218,7 +219,7 @@ fn was_put_there(layout: &Layout, path: &Path) -> bool {
 
 fn compare(link: &Link, found: Option<Found>) -> Result<(), Problem> {
     let Some(found) = found else { return Err(hidden(link)) };
-    if is_same(&found, &link.real) {
+    if is_same(&found, &link.real)? {
         return Ok(());
     }
     let inside = found.host.map_or(found.path, |(host, _)| host);
@@ -250,9 +251,9 @@ fn find_inside(
     environment: &BTreeMap<OsString, OsString>,
 ) -> Result<(PathBuf, SameFile), Problem> {
     let found = if is_path(name) {
-        layout.look_up(&request.directory.join(name)).map(|found| (request.directory.join(name), found))
+        layout.look_up(&request.directory.join(name))?.map(|found| (request.directory.join(name), found))
     } else {
-        search(layout, name, environment).map(|found| (found.path.clone(), found))
+        search(layout, name, environment)?.map(|found| (found.path.clone(), found))
     };
     let (path, found) = found.ok_or_else(|| not_found(name, "is not found inside the sandbox"))?;
     if let Some((host, _)) = &found.host {
@@ -264,9 +265,9 @@ fn find_inside(
 
 /// The interpreter that a script's first line names must be inside too; the kernel would only say ENOENT.
 fn check_interpreter_inside(layout: &Layout, script: &Path, host: &Path) -> Result<(), Problem> {
-    let line = shebang(host).unwrap_or_default();
+    let line = shebang(host)?.unwrap_or_default();
     let Some(interpreter) = line.split_whitespace().next() else { return Ok(()) };
-    if layout.look_up(Path::new(interpreter)).is_some_and(|found| !found.folder) {
+    if layout.look_up(Path::new(interpreter))?.is_some_and(|found| !found.folder) {
         return Ok(());
     }
     let why = format!("`{}` needs the interpreter `{interpreter}`, which is not inside", script.display());
@@ -275,10 +276,18 @@ fn check_interpreter_inside(layout: &Layout, script: &Path, host: &Path) -> Resu
 }
 
 /// What PATH inside finds.
-fn search(layout: &Layout, name: &OsStr, environment: &BTreeMap<OsString, OsString>) -> Option<Found> {
-    let path = environment.get(OsStr::new("PATH"))?;
-    std::env::split_paths(path).find_map(|folder| {
+fn search(
+    layout: &Layout,
+    name: &OsStr,
+    environment: &BTreeMap<OsString, OsString>,
+) -> Result<Option<Found>, Problem> {
+    let Some(path) = environment.get(OsStr::new("PATH")) else { return Ok(None) };
+    for folder in std::env::split_paths(path) {
         let found = layout.look_up(&folder.join(name))?;
-        found.host.as_ref().is_some_and(|(host, _)| is_executable(host).is_ok()).then_some(found)
-    })
+        let runs = |found: &Found| found.host.as_ref().is_some_and(|(host, _)| is_executable(host).is_ok());
+        if let Some(found) = found.filter(runs) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }

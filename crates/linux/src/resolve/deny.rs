@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
@@ -12,9 +11,10 @@ use globset::{GlobBuilder, GlobMatcher};
 use ringfence_policy::{Access, Policy, Problem};
 
 use super::Request;
-use super::source::{self, expand, lexical};
+use super::source::{expand, lexical};
 use crate::errno;
 use crate::layout::{Layout, Node, Rank};
+use crate::look::{self, Kind};
 
 /// How many entries of a granted folder are looked at, nearest first, for sockets and FIFOs. It bounds the cost
 /// of a start; what is left unlooked-at is named in the receipt.
@@ -36,7 +36,7 @@ pub(super) fn protect(
     request: &Request,
 ) -> Result<Protection, Problem> {
     let mut protection = Protection::default();
-    pin_protected_names(layout, policy, &mut protection);
+    pin_protected_names(layout, policy, &mut protection)?;
     pin_protected_paths(layout, policy, request, &mut protection)?;
     cover_channels(layout, &mut protection);
     cover_kernel_views(layout)?;
@@ -73,7 +73,11 @@ fn folders(layout: &Layout, wanted: impl Fn(Rank, &Path) -> bool) -> Vec<(PathBu
 }
 
 /// Names at the root of a writable folder that steer tools outside: read-only, unless the caller granted them.
-fn pin_protected_names(layout: &mut Layout, policy: &Policy, protection: &mut Protection) {
+fn pin_protected_names(
+    layout: &mut Layout,
+    policy: &Policy,
+    protection: &mut Protection,
+) -> Result<(), Problem> {
     for (folder, host, writable) in granted_folders(layout) {
         for name in policy.filesystem.protected.iter().filter(|name| writable && !is_of_host(name)) {
             let path = folder.join(name);
@@ -81,7 +85,7 @@ fn pin_protected_names(layout: &mut Layout, policy: &Policy, protection: &mut Pr
                 continue;
             }
             // A link is pinned by what it leads to.
-            match layout.look_up(&path).filter(|found| found.host.is_some()) {
+            match layout.look_up(&path)?.filter(|found| found.host.is_some()) {
                 Some(found) => {
                     let node = Node::Pin { access: Access::Read, folder: found.folder };
                     layout.put(found.path, Rank::Profile, node);
@@ -90,6 +94,7 @@ fn pin_protected_names(layout: &mut Layout, policy: &Policy, protection: &mut Pr
             }
         }
     }
+    Ok(())
 }
 
 /// A protected path of the host, rather than a name in a writable folder?
@@ -132,7 +137,8 @@ fn pin_protected_paths(
         protected.push(expand(Path::new(name), request)?);
     }
     for written in protected {
-        let host = fs::canonicalize(&written).unwrap_or_else(|_| lexical(&written));
+        let real = look::present(look::real(&written)).map_err(|e| look::unknown(&written, e))?;
+        let host = real.unwrap_or_else(|| lexical(&written));
         for (path, rank, source, elsewhere) in &writable {
             if source.path.starts_with(&host) {
                 let (source, elsewhere) = (source.clone(), *elsewhere);
@@ -145,12 +151,12 @@ fn pin_protected_paths(
                 if layout.host_path(&inside).as_ref() != Some(&host) {
                     continue;
                 }
-                match fs::symlink_metadata(&host) {
-                    Ok(there) => {
+                match look::present(look::at(&host)).map_err(|e| look::unknown(&host, e))? {
+                    Some(there) => {
                         let node = Node::Pin { access: Access::Read, folder: there.is_dir() };
                         layout.put(inside, Rank::Profile, node);
                     }
-                    Err(_) => protection.unprotected.push(host.clone()),
+                    None => protection.unprotected.push(host.clone()),
                 }
             }
         }
@@ -165,20 +171,20 @@ fn cover_channels(layout: &mut Layout, protection: &mut Protection) {
         let mut complete = true;
         let mut queue = VecDeque::from([host.clone()]);
         while let Some(next) = queue.pop_front() {
-            let Ok(entries) = fs::read_dir(&next) else {
+            let Ok(entries) = look::entries(&next) else {
                 complete = false;
                 continue;
             };
-            for entry in entries.flatten() {
-                let Ok(kind) = entry.file_type() else { continue };
+            for entry in entries {
                 left = left.saturating_sub(1);
-                let below = entry.path();
+                let below = next.join(&entry.name);
                 let Ok(inside) = below.strip_prefix(&host).map(|rest| folder.join(rest)) else { continue };
                 // Something else may be shown at that place.
                 let shown = || layout.host_path(&inside).as_ref() == Some(&below);
-                if kind.is_dir() {
+                let leads_out = entry.kind == Kind::Socket || entry.kind == Kind::Fifo && !writable;
+                if entry.kind == Kind::Folder {
                     queue.push_back(below);
-                } else if source::is_channel(kind) && !(writable && source::is_fifo(kind)) && shown() {
+                } else if leads_out && shown() {
                     layout.put(inside, Rank::Deny, Node::Cover { folder: false });
                 }
             }
@@ -224,7 +230,9 @@ fn cover_kernel_views(layout: &mut Layout) -> Result<(), Problem> {
             if let Ok(rest) = point.strip_prefix(host)
                 && !rest.as_os_str().is_empty()
             {
-                layout.put(folder.join(rest), Rank::Deny, Node::Cover { folder: point.is_dir() });
+                let there = look::present(look::at(&point)).map_err(|e| look::unknown(&point, e))?;
+                let is_folder = there.is_none_or(|there| there.is_dir());
+                layout.put(folder.join(rest), Rank::Deny, Node::Cover { folder: is_folder });
             }
         }
     }
@@ -234,8 +242,11 @@ fn cover_kernel_views(layout: &mut Layout) -> Result<(), Problem> {
 /// Mount points of the host and what is mounted there (proc_pid_mountinfo(5)).
 fn host_mounts() -> Result<Vec<(PathBuf, String)>, Problem> {
     let path = "/proc/thread-self/mountinfo";
-    let text =
-        fs::read(path).map_err(|e| errno::problem("proc", format!("{path} cannot be read"), e).at(path))?;
+    let text = look::content(Path::new(path))
+        .map_err(|e| errno::problem("proc", format!("{path} cannot be read"), e).at(path))?;
+    if text.is_empty() {
+        return Err(Problem::request("proc", format!("{path} says nothing")).at(path));
+    }
     let mounts = text.split(|byte| *byte == b'\n').filter_map(|line| {
         let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
         let kind = words.iter().position(|word| *word == b"-").and_then(|at| words.get(at + 1))?;
@@ -290,7 +301,7 @@ fn deny(layout: &mut Layout, pattern: &str, request: &Request) -> Result<bool, P
         })?
         .compile_matcher();
     let mut found = Vec::new();
-    for folder in names_of(layout, &literal) {
+    for folder in names_of(layout, &literal)? {
         found.extend(matches(layout, &glob, &folder)?);
     }
     found.iter().try_for_each(|path| hide(layout, path))?;
@@ -298,16 +309,17 @@ fn deny(layout: &mut Layout, pattern: &str, request: &Request) -> Result<bool, P
 }
 
 /// Every path that a written path may mean: as it stands, without `..`, and without links, outside and inside.
-fn names_of(layout: &Layout, written: &Path) -> Vec<PathBuf> {
+fn names_of(layout: &Layout, written: &Path) -> Result<Vec<PathBuf>, Problem> {
     let plain = layout.behind_links(&lexical(written));
     let mut names = vec![];
-    names.extend(fs::canonicalize(written));
-    names.extend(fs::canonicalize(&plain));
-    names.extend(layout.look_up(&plain).map(|found| found.path));
+    for path in [written, &plain] {
+        names.extend(look::present(look::real(path)).map_err(|e| cannot_tell(path, &e))?);
+    }
+    names.extend(layout.look_up(&plain)?.map(|found| found.path));
     names.push(plain);
     names.sort();
     names.dedup();
-    names
+    Ok(names)
 }
 
 /// Paths inside that a glob, relative to a folder, matches by either name; outermost only.
@@ -325,45 +337,58 @@ fn matches(layout: &Layout, glob: &GlobMatcher, base: &Path) -> Result<Vec<PathB
         if !related(at) && !related(&source.path) {
             continue;
         }
-        let mut walk = walkdir::WalkDir::new(&source.path).follow_links(false).into_iter();
-        while let Some(entry) = walk.next() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                // The granted folder itself can be looked at: it was, a moment ago.
-                Err(e) if e.depth() > 0 && is_closed(e.io_error()) && !can_enter(e.path()) => continue,
-                Err(e) => return Err(cannot_tell(e.path().unwrap_or(at), e.io_error())),
-            };
-            let rest = entry.path().strip_prefix(&source.path).unwrap_or(Path::new(""));
-            let inside = if rest.as_os_str().is_empty() { at.to_path_buf() } else { at.join(rest) };
-            if is_match(entry.path()) || is_match(&inside) {
-                found.push(inside);
-                if entry.file_type().is_dir() {
-                    walk.skip_current_dir();
-                }
-            }
+        if source.is_folder() {
+            walk(at, &source.path, &is_match, &mut found)?;
         }
     }
     Ok(found)
 }
 
+/// Adds what matches below a bind of the folder `host` at `at`.
+fn walk(
+    at: &Path,
+    host: &Path,
+    is_match: &impl Fn(&Path) -> bool,
+    found: &mut Vec<PathBuf>,
+) -> Result<(), Problem> {
+    let mut folders = vec![(at.to_path_buf(), host.to_path_buf())];
+    while let Some((inside, folder)) = folders.pop() {
+        let entries = match look::entries(&folder) {
+            Ok(entries) => entries,
+            // The granted folder itself can be looked at: it was, a moment ago.
+            Err(e) if folder != host && is_closed(&e) && !can_enter(&folder) => continue,
+            Err(e) => return Err(cannot_tell(&folder, &e)),
+        };
+        for entry in entries {
+            let (inside, below) = (inside.join(&entry.name), folder.join(&entry.name));
+            if is_match(&below) || is_match(&inside) {
+                found.push(inside);
+            } else if entry.kind == Kind::Folder {
+                folders.push((inside, below));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What vanished meanwhile is not there, and what the caller may not enter its program may not either. Root may
 /// enter everything: it is not told so without a reason.
-fn is_closed(error: Option<&io::Error>) -> bool {
-    let number = error.and_then(io::Error::raw_os_error);
+fn is_closed(error: &io::Error) -> bool {
+    let number = error.raw_os_error();
     let root = rustix::process::geteuid().is_root();
     matches!(number, Some(libc::ENOENT | libc::ENOTDIR)) || number == Some(libc::EACCES) && !root
 }
 
 /// A folder may be closed to being listed and open to being entered: what is denied in it could still be named.
-fn can_enter(folder: Option<&Path>) -> bool {
+fn can_enter(folder: &Path) -> bool {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
-    folder.is_some_and(|folder| accessat(CWD, folder, Access::EXEC_OK, AtFlags::EACCESS).is_ok())
+    accessat(CWD, folder, Access::EXEC_OK, AtFlags::EACCESS).is_ok()
 }
 
 /// A denial that cannot be carried out is no denial.
-fn cannot_tell(path: &Path, error: Option<&io::Error>) -> Problem {
+fn cannot_tell(path: &Path, error: &io::Error) -> Problem {
     let what = format!("whether something in `{}` is denied cannot be told", path.display());
-    let errno = error.and_then(io::Error::raw_os_error).map_or_else(|| "EIO".to_owned(), errno::name);
+    let errno = error.raw_os_error().map_or_else(|| error.to_string(), errno::name);
     Problem::request("deny", what).at(path).errno(errno).remedy("mend the file system that it is on")
 }
 
@@ -372,8 +397,9 @@ fn hide_everywhere(layout: &mut Layout, written: &Path) -> Result<bool, Problem>
     refuse_own(&lexical(written))?;
     let mut places = Vec::new();
     let mut exists = false;
-    for path in names_of(layout, written) {
-        exists |= fs::symlink_metadata(&path).is_ok() || layout.look_up(&path).is_some();
+    for path in names_of(layout, written)? {
+        let there = look::present(look::at(&path)).map_err(|e| cannot_tell(&path, &e))?;
+        exists |= there.is_some() || layout.look_up(&path)?.is_some();
         for (at, _, node) in layout.nodes() {
             let Node::Bind { source, .. } = node else { continue };
             if let Ok(rest) = path.strip_prefix(&source.path) {
@@ -405,19 +431,19 @@ fn hide(layout: &mut Layout, path: &Path) -> Result<(), Problem> {
         return Ok(());
     }
     // A link is not mounted on; what it leads to is hidden instead.
-    let found = layout.look_up(path);
-    let there = layout.host_path(path).map(fs::symlink_metadata);
+    let found = layout.look_up(path)?;
+    let there = layout.host_path(path).map(|host| look::at(&host));
     if let (None, Some(Err(e))) = (&found, &there)
-        && !is_closed(Some(e))
+        && !is_closed(e)
     {
-        return Err(cannot_tell(path, Some(e)));
+        return Err(cannot_tell(path, e));
     }
     let real = found.as_ref().map_or_else(|| path.to_owned(), |found| found.path.clone());
     layout.remove_below(&real, |_, _| true);
     layout.remove(&real);
     // A look-up that failed on something that is there hides it all the same.
     let parent = path.parent().unwrap_or(path);
-    let behind_no_link = layout.look_up(parent).is_some_and(|found| found.path == parent);
+    let behind_no_link = layout.look_up(parent)?.is_some_and(|found| found.path == parent);
     let there = there.filter(|_| behind_no_link);
     let seen = there.and_then(Result::ok).filter(|there| !there.is_symlink()).map(|there| there.is_dir());
     // Inside what is the sandbox's own there is nothing left to hide.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use ringfence_policy::{Base, Policy};
+use ringfence_policy::{Base, Policy, Problem};
 
 use super::Request;
 use super::base::user_name;
@@ -19,13 +19,16 @@ const PASSED: [&str; 7] = ["TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR", "CI",
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Builds the environment. The policy's own variables come last and win.
+///
+/// # Errors
+/// What stands inside cannot be found out.
 pub(super) fn build(
     policy: &Policy,
     request: &Request,
     host: &Host,
     layout: &Layout,
     toolchains: &[Toolchain],
-) -> BTreeMap<OsString, OsString> {
+) -> Result<BTreeMap<OsString, OsString>, Problem> {
     let mut variables: BTreeMap<OsString, OsString> = BTreeMap::new();
     let locale = |name: &OsStr| name.as_encoded_bytes().starts_with(b"LC_");
     for (name, value) in &request.environment {
@@ -36,14 +39,17 @@ pub(super) fn build(
     if !variables.keys().any(|name| name == "LANG" || name == "LC_ALL") {
         variables.insert("LANG".into(), "C.UTF-8".into());
     }
-    let user: OsString = user_name(request, host).into();
-    let shell = request.environment.get(OsStr::new("SHELL")).filter(|shell| shows(layout, Path::new(shell)));
+    let user: OsString = user_name(request, host)?.into();
+    let shell = match request.environment.get(OsStr::new("SHELL")) {
+        Some(shell) if shows(layout, Path::new(shell))? => Some(shell),
+        _ => None,
+    };
     variables.insert("HOME".into(), request.home_inside().into());
     variables.insert("USER".into(), user.clone());
     variables.insert("LOGNAME".into(), user);
     variables.insert("SHELL".into(), shell.cloned().unwrap_or_else(|| "/bin/sh".into()));
     variables.insert("TMPDIR".into(), "/tmp".into());
-    variables.insert("PATH".into(), path(policy, request, layout, toolchains));
+    variables.insert("PATH".into(), path(policy, request, layout, toolchains)?);
     for toolchain in toolchains {
         variables.extend(toolchain.variables.clone());
     }
@@ -55,15 +61,20 @@ pub(super) fn build(
     for (name, value) in &policy.environment.set {
         variables.insert(name.into(), value.into());
     }
-    variables
+    Ok(variables)
 }
 
-fn shows(layout: &Layout, path: &Path) -> bool {
-    path.is_absolute() && layout.look_up(path).is_some()
+fn shows(layout: &Layout, path: &Path) -> Result<bool, Problem> {
+    Ok(path.is_absolute() && layout.look_up(path)?.is_some())
 }
 
 /// The toolchains' folders, then those of the caller's PATH that are to be seen.
-fn path(policy: &Policy, request: &Request, layout: &Layout, toolchains: &[Toolchain]) -> OsString {
+fn path(
+    policy: &Policy,
+    request: &Request,
+    layout: &Layout,
+    toolchains: &[Toolchain],
+) -> Result<OsString, Problem> {
     let callers = match policy.filesystem.base {
         Base::Host => request.environment.get(OsStr::new("PATH")).cloned(),
         // Another system: the caller's folders mean nothing there.
@@ -75,12 +86,12 @@ fn path(policy: &Policy, request: &Request, layout: &Layout, toolchains: &[Toolc
     let first = first.filter(|bin| !system.iter().any(|folder| bin.starts_with(folder)));
     let mut folders: Vec<PathBuf> = Vec::new();
     for folder in first.chain(std::env::split_paths(&callers)) {
-        if !folders.contains(&folder) && shows(layout, &folder) {
+        if !folders.contains(&folder) && shows(layout, &folder)? {
             folders.push(folder);
         }
     }
-    match std::env::join_paths(&folders) {
+    Ok(match std::env::join_paths(&folders) {
         Ok(joined) if !joined.is_empty() => joined,
         _ => DEFAULT_PATH.into(),
-    }
+    })
 }

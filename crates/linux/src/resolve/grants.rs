@@ -1,7 +1,6 @@
 //! The host paths that a policy shows, put into the layout: who wins, what contradicts, what cannot be mounted.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ringfence_policy::{Access, Grant, Layer, Policy, Problem};
@@ -9,6 +8,7 @@ use ringfence_policy::{Access, Grant, Layer, Policy, Problem};
 use super::source::{self, Source};
 use super::{Request, base};
 use crate::layout::{Layout, Node, Rank};
+use crate::look;
 
 /// A grant with its paths read.
 struct Shown<'a> {
@@ -74,7 +74,7 @@ pub(super) fn show(
         layout.put(path, Rank::Caller, Node::Memory { size, mode: 0o755, sealed: false });
     }
     for device in &policy.filesystem.devices {
-        let real = fs::canonicalize(device).map_err(|e| {
+        let real = look::real(device).map_err(|e| {
             crate::errno::problem("device", format!("no device `{}`", device.display()), e)
                 .at(device)
                 .remedy("name a device node below /dev that exists")
@@ -125,8 +125,11 @@ fn working_directory_stays_outside(
     request: &Request,
     notes: &mut Vec<String>,
 ) -> Result<bool, Problem> {
-    let here = fs::canonicalize(&request.directory).unwrap_or_else(|_| request.directory.clone());
-    let home = fs::canonicalize(&request.home).unwrap_or_else(|_| request.home.clone());
+    let real = |path: &Path| -> Result<PathBuf, Problem> {
+        let real = look::present(look::real(path)).map_err(|e| look::unknown(path, e))?;
+        Ok(real.unwrap_or_else(|| path.to_owned()))
+    };
+    let (here, home) = (real(&request.directory)?, real(&request.home)?);
     let kernel = ["/proc", "/sys", "/dev"].iter().any(|folder| here.starts_with(folder))
         && !here.starts_with("/dev/shm");
     // These belong to everybody; the sandbox has its own.
@@ -225,14 +228,18 @@ pub(super) fn check_mount_points(layout: &Layout) -> Result<(), Problem> {
         let below = source.path.join(rest);
         let folder = at.display();
         let remedy = format!("make `{}` on the host first, or put it outside `{folder}`", below.display());
-        let through_link = |parent: &Path| fs::canonicalize(parent).is_ok_and(|real| real != parent);
-        let why = match fs::symlink_metadata(&below) {
-            Ok(_) if below.parent().is_some_and(through_link) => "is behind a symlink there",
-            Ok(there) if there.is_symlink() => "is a symlink there",
-            Ok(there) if there.is_dir() != wants_folder && wants_folder => "is not a folder there",
-            Ok(there) if there.is_dir() != wants_folder => "is a folder there",
-            Ok(_) => continue,
-            Err(_) => "does not exist there",
+        let unknown = |e| look::unknown(&below, e);
+        let parent = below.parent().unwrap_or(Path::new("/"));
+        let behind_link = || -> Result<bool, Problem> {
+            Ok(look::present(look::real(parent)).map_err(unknown)?.is_some_and(|real| real != parent))
+        };
+        let why = match look::present(look::at(&below)).map_err(unknown)? {
+            Some(_) if behind_link()? => "is behind a symlink there",
+            Some(there) if there.is_symlink() => "is a symlink there",
+            Some(there) if there.is_dir() != wants_folder && wants_folder => "is not a folder there",
+            Some(there) if there.is_dir() != wants_folder => "is a folder there",
+            Some(_) => continue,
+            None => "does not exist there",
         };
         let what =
             format!("nothing can be mounted at `{}`: it is inside `{folder}`, and {why}", path.display());
@@ -251,7 +258,7 @@ pub(super) fn check_mount_points(layout: &Layout) -> Result<(), Problem> {
 fn folder_around<'a>(layout: &Layout, bind: &Path, path: &'a Path) -> Option<&'a Path> {
     let exists = |above: &&Path| {
         let host = layout.host_path(above);
-        host.is_some_and(|host| fs::symlink_metadata(host).is_ok_and(|there| there.is_dir()))
+        host.is_some_and(|host| look::at(&host).is_ok_and(|there| there.is_dir()))
     };
     path.ancestors().skip(1).take_while(|above| *above != bind).find(exists)
 }

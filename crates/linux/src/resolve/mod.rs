@@ -48,7 +48,7 @@ impl Request {
                 .remedy("change to another one")
         })?;
         let request = Self { command, directory, environment: BTreeMap::new(), home: PathBuf::new() };
-        Ok(request.with_environment(std::env::vars_os().collect()))
+        request.with_environment(std::env::vars_os().collect())
     }
 
     /// Where the home is inside: at the caller's path, unless that is a folder of the system's (service accounts
@@ -62,13 +62,18 @@ impl Request {
         if taken || self.home.parent().is_none() { PathBuf::from("/home/user") } else { self.home.clone() }
     }
 
-    /// The same request from a caller with another environment, and the home that it names.
-    #[must_use]
-    pub fn with_environment(self, environment: BTreeMap<OsString, OsString>) -> Self {
-        let home = environment.get(std::ffi::OsStr::new("HOME")).map(PathBuf::from);
-        let account = || accounts::by_id(rustix::process::geteuid().as_raw()).map(|a| PathBuf::from(a.home));
-        let home = home.filter(|home| home.is_absolute()).or_else(account).unwrap_or_else(|| "/".into());
-        Self { environment, home, ..self }
+    /// The same request from a caller with another environment, and the home that it names; that of the account
+    /// where it names none.
+    ///
+    /// # Errors
+    /// The accounts cannot be read.
+    pub fn with_environment(self, environment: BTreeMap<OsString, OsString>) -> Result<Self, Problem> {
+        let named = environment.get(std::ffi::OsStr::new("HOME")).map(PathBuf::from);
+        let home = match named.filter(|home| home.is_absolute()) {
+            Some(home) => Some(home),
+            None => accounts::by_id(rustix::process::geteuid().as_raw())?.map(|account| account.home.into()),
+        };
+        Ok(Self { environment, home: home.unwrap_or_else(|| "/".into()), ..self })
     }
 }
 
@@ -130,10 +135,10 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
         notes.push(format!("--deny {pattern} hides nothing: nothing of that name is there"));
     }
     notes.extend(protection.notes);
-    let environment = environment::build(policy, request, host, &layout, &followed.toolchains);
+    let environment = environment::build(policy, request, host, &layout, &followed.toolchains)?;
     let (program, program_file) = command::settle(&layout, request, &followed, &environment)?;
     let directory = directory(&layout, policy, request)?;
-    let start = loader::start(&layout, &program);
+    let start = loader::start(&layout, &program)?;
     Ok(Resolved {
         start,
         layout,
@@ -171,9 +176,11 @@ fn check_texts(texts: &[OsString]) -> Result<(), Problem> {
 /// Where the program starts: what was asked for, else the caller's working directory if it is shown, else the
 /// home, which is empty.
 fn directory(layout: &Layout, policy: &Policy, request: &Request) -> Result<PathBuf, Problem> {
-    let find = |path: &Path| layout.look_up(path).filter(|found| found.folder).map(|found| found.path);
+    let find = |path: &Path| -> Result<_, Problem> {
+        Ok(layout.look_up(path)?.filter(|found| found.folder).map(|found| found.path))
+    };
     if let Some(asked) = &policy.filesystem.workdir {
-        return find(asked).ok_or_else(|| {
+        return find(asked)?.ok_or_else(|| {
             let why = format!("the working directory `{}` is not a folder inside", asked.display());
             Problem::request("workdir", why)
                 .at(asked)
@@ -182,9 +189,11 @@ fn directory(layout: &Layout, policy: &Policy, request: &Request) -> Result<Path
     }
     // Where the caller stands, if that was shown; not where a folder of the sandbox's own has the same name.
     let here = request.directory.as_path();
-    let stays = layout.host_path(here).is_some();
-    let home = request.home_inside();
-    let found = stays.then(|| find(here)).flatten().or_else(|| find(&home));
+    let stays = if layout.host_path(here).is_some() { find(here)? } else { None };
+    let found = match stays {
+        Some(here) => Some(here),
+        None => find(&request.home_inside())?,
+    };
     Ok(found.unwrap_or_else(|| PathBuf::from("/")))
 }
 

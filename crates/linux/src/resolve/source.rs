@@ -1,13 +1,13 @@
 //! A file of the host: read once here, compared again inside.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_policy::Problem;
 
 use super::Request;
-use crate::errno;
+use crate::{errno, look};
 
 /// A file or folder of the host, by what cannot be swapped: device, inode, type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Source {
     /// # Errors
     /// It cannot be looked at.
     pub fn at(path: &Path) -> Result<Self, Problem> {
-        let metadata = fs::symlink_metadata(path).map_err(|e| {
+        let metadata = look::at(path).map_err(|e| {
             errno::problem("source", format!("`{}` cannot be shown", path.display()), e).at(path)
         })?;
         Ok(Self::of(path, &metadata))
@@ -110,7 +110,7 @@ fn expand_variables(text: &str, request: &Request) -> Option<String> {
 /// The path without symlinks, and what stands there.
 pub(crate) fn locate(written: &Path, request: &Request) -> Result<(PathBuf, Source), Problem> {
     let expanded = expand(written, request)?;
-    let real = fs::canonicalize(&expanded).map_err(|e| {
+    let real = look::real(&expanded).map_err(|e| {
         let what =
             if e.kind() == std::io::ErrorKind::NotFound { "does not exist" } else { "cannot be reached" };
         errno::problem("source", format!("`{}` {what}, so it cannot be shown inside", expanded.display()), e)
@@ -134,16 +134,6 @@ pub(crate) fn lexical(path: &Path) -> PathBuf {
         }
     }
     clean
-}
-
-/// Is it a FIFO by its directory entry?
-pub(crate) fn is_fifo(kind: fs::FileType) -> bool {
-    kind.is_fifo()
-}
-
-/// Is it a socket or FIFO by its directory entry?
-pub(crate) fn is_channel(kind: fs::FileType) -> bool {
-    kind.is_socket() || kind.is_fifo()
 }
 
 #[cfg(test)]

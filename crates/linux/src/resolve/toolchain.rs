@@ -10,6 +10,7 @@ use ringfence_policy::{Access, Problem};
 
 use super::{Request, Source};
 use crate::layout::{Layout, Node, Rank};
+use crate::look;
 
 /// A folder that a program needs beside itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,14 +143,19 @@ fn has_its_parts_beside(prefix: &Path) -> bool {
 
 /// A folder right in the home: more than one program's.
 fn is_first_level(prefix: &Path, request: &Request) -> bool {
-    let home = fs::canonicalize(&request.home).unwrap_or_else(|_| request.home.clone());
-    prefix.parent() == Some(&home)
+    home(request).is_none_or(|home| prefix.parent() == Some(&home))
+}
+
+/// The home without symlinks; `None` when nobody knows.
+fn home(request: &Request) -> Option<PathBuf> {
+    let home = look::present(look::real(&request.home)).ok()?;
+    Some(home.unwrap_or_else(|| request.home.clone()))
 }
 
 /// May a prefix be shown whole? Never what is a person's or everybody's: a home, what is above it, the folders in
 /// it that hold more than programs, a folder that others may write or own.
 fn may_be_shown(prefix: &Path, request: &Request) -> bool {
-    let home = fs::canonicalize(&request.home).unwrap_or_else(|_| request.home.clone());
+    let Some(home) = home(request) else { return false };
     let personal = [".local", ".cargo", ".config", ".ssh", ".cache"].map(|name| home.join(name));
     let shared =
         ["/tmp", "/var/tmp", "/dev/shm", "/run", "/mnt", "/media", "/srv", "/var", "/home", "/opt", "/etc"];
@@ -164,7 +170,7 @@ fn may_be_shown(prefix: &Path, request: &Request) -> bool {
 fn is_ours(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let caller = rustix::process::geteuid().as_raw();
-    fs::metadata(path).is_ok_and(|m| (m.uid() == caller || m.uid() == 0) && m.mode() & 0o002 == 0)
+    look::behind(path).is_ok_and(|m| (m.uid() == caller || m.uid() == 0) && m.mode() & 0o002 == 0)
 }
 
 /// Shows what is not yet to be seen, read-only. Answers what was shown.
@@ -173,7 +179,7 @@ pub(super) fn show(layout: &mut Layout, toolchains: &[Toolchain]) -> Result<Vec<
     for toolchain in toolchains {
         let source = Source::at(&toolchain.root)?;
         let same = |found: crate::layout::Found| found.identity() == Some((source.device, source.inode));
-        if layout.look_up(&toolchain.root).is_some_and(same) || layout.is_granted(&toolchain.root) {
+        if layout.look_up(&toolchain.root)?.is_some_and(same) || layout.is_granted(&toolchain.root) {
             continue;
         }
         super::base::make_room(layout, &toolchain.root)?;
