@@ -108,17 +108,7 @@ fn everything() -> bool {
 
 fn campaign(name: &str, place: &Place, reference: &Reference, injections: &[Injection]) {
     let begun = Instant::now();
-    let mut reasons = BTreeMap::<&str, usize>::new();
-    for reason in injections.iter().filter_map(crate::allowed::not_injected) {
-        *reasons.entry(reason).or_default() += 1;
-    }
-    reasons.iter().for_each(|(reason, count)| println!("{name}: {count} not injected: {reason}"));
-    let injections: Vec<_> = injections
-        .iter()
-        .filter(|injection| crate::allowed::not_injected(injection).is_none())
-        .cloned()
-        .collect();
-    let tally = run_all(place, reference, &injections);
+    let tally = run_all(place, reference, injections);
     for (role, ended) in &tally.ended {
         println!("{name}: {role:?}: {ended:?}");
     }

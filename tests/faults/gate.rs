@@ -12,7 +12,7 @@ use crate::tracer::Role;
 use crate::verdict::{Ended, Reference, Seen, judge};
 
 fn injection(fault: Fault) -> Injection {
-    let call = Recorded { number: libc::SYS_prctl, shown: "prctl".to_owned() };
+    let call = Recorded { number: libc::SYS_prctl, before: 0, shown: "prctl".to_owned() };
     Injection { role: Role::Init, index: 0, call, every: false, fault }
 }
 

@@ -34,7 +34,7 @@ impl fmt::Display for Fault {
 #[derive(Clone, Debug)]
 pub(crate) struct Injection {
     pub(crate) role: Role,
-    /// Which of the role's calls; with `every`, the first of that number.
+    /// Which of the role's calls, for a person; `call` says which of its number.
     pub(crate) index: usize,
     pub(crate) call: Recorded,
     /// Every call of this number fails, as behind a filter, not one alone.
@@ -53,6 +53,9 @@ impl fmt::Display for Injection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recorded {
     pub(crate) number: i64,
+    /// How many of the same number the role made before: one poll more or less, which the machine's speed decides,
+    /// moves nothing else.
+    pub(crate) before: usize,
     pub(crate) shown: String,
 }
 
@@ -126,7 +129,9 @@ impl Watch for Recorder {
     fn call(&mut self, role: Role, call: Call) -> Action {
         if self.span.holds(role, &call) {
             let shown = calls::shown(call.number, &call.arguments, |address| string(call.process, address));
-            self.calls.entry(role).or_default().push(Recorded { number: call.number, shown });
+            let calls = self.calls.entry(role).or_default();
+            let before = calls.iter().filter(|known| known.number == call.number).count();
+            calls.push(Recorded { number: call.number, before, shown });
         }
         Action::Make
     }
@@ -141,14 +146,15 @@ impl Watch for Recorder {
 pub(crate) struct Injector<'a> {
     injection: &'a Injection,
     span: Span,
-    next: usize,
+    /// How many calls of the number have come.
+    come: usize,
     /// The call was reached, and was the one that was meant.
     pub(crate) hit: bool,
 }
 
 impl<'a> Injector<'a> {
     pub(crate) fn new(injection: &'a Injection) -> Self {
-        Self { injection, span: Span::default(), next: 0, hit: false }
+        Self { injection, span: Span::default(), come: 0, hit: false }
     }
 
     fn action(&self) -> Action {
@@ -163,7 +169,7 @@ impl<'a> Injector<'a> {
 
 impl Watch for Injector<'_> {
     fn looks_at(&self, role: Role) -> bool {
-        let more = self.injection.every || self.next <= self.injection.index;
+        let more = self.injection.every || !self.hit;
         role == self.injection.role && more && self.span.goes_on(role)
     }
 
@@ -171,14 +177,16 @@ impl Watch for Injector<'_> {
         if !self.span.holds(role, &call) {
             return Action::Make;
         }
-        let index = self.next;
-        self.next += 1;
-        let here = self.injection.every || index == self.injection.index;
-        if here && call.number == self.injection.call.number {
-            self.hit = true;
-            return self.action();
+        if call.number != self.injection.call.number {
+            return Action::Make;
         }
-        Action::Make
+        let before = self.come;
+        self.come += 1;
+        if !self.injection.every && before != self.injection.call.before {
+            return Action::Make;
+        }
+        self.hit = true;
+        self.action()
     }
 
     fn became(&mut self, role: Role) {

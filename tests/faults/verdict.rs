@@ -96,9 +96,9 @@ fn refused(injection: &Injection, seen: &Seen) -> Result<(), String> {
     let error = |name: &str| seen.error(name).and_then(Value::as_str);
     let allowed = allowed::after(injection).map(|(allowed, _)| allowed);
     let made_to = injection.role == Role::Target && injection.call.number == libc::SYS_execve;
-    // The exec itself failed because a lie, or what was not shown, kept something from the sandbox that it needs.
+    // The exec itself failed because a lie kept something from the sandbox that it needs.
     let lied = !matches!(injection.fault, Fault::Errno(_));
-    let lacks = error("code") == Some("exec") && (lied || allowed == Some(Allowed::LessShown));
+    let lacks = error("code") == Some("exec") && lied;
     if seen.status != 125 && !((made_to || lacks) && [126, 127].contains(&seen.status)) {
         return Err(format!("status {}", seen.status));
     }
@@ -161,8 +161,8 @@ fn same(reference: &Reference, injection: Option<&Injection>, seen: &Seen) -> Re
     let allowed = injection.and_then(allowed::after).map(|(allowed, _)| allowed);
     let (mut missing, mut other) =
         (reference.fingerprint.without(&found), found.without(&reference.fingerprint));
-    missing.retain(|line| !allowed.is_some_and(|allowed| allowed.may_lack(line)));
-    other.retain(|line| !allowed.is_some_and(|allowed| allowed.may_have(line)));
+    missing.retain(|line| !allowed.is_some_and(|allowed| allowed.may_differ(line)));
+    other.retain(|line| !allowed.is_some_and(|allowed| allowed.may_differ(line)));
     if other.is_empty() && (missing.is_empty() || seen.status != 0) {
         Ok(())
     } else {
