@@ -233,11 +233,10 @@ pub mod capability {
     pub const SETUID: u32 = 7;
     pub const SETPCAP: u32 = 8;
     pub const NET_ADMIN: u32 = 12;
-    pub const SYS_CHROOT: u32 = 18;
     pub const SYS_ADMIN: u32 = 21;
     pub const SYS_RESOURCE: u32 = 24;
     /// What the set-up needs, and the exec of PID 1 carries over as ambient.
-    pub const SETUP: [u32; 7] = [SETGID, SETUID, SETPCAP, NET_ADMIN, SYS_CHROOT, SYS_ADMIN, SYS_RESOURCE];
+    pub const SETUP: [u32; 6] = [SETGID, SETUID, SETPCAP, NET_ADMIN, SYS_ADMIN, SYS_RESOURCE];
 }
 
 /// `struct open_how` (openat2(2)).
