@@ -378,3 +378,24 @@ fn places_that_are_a_sandboxes_own_cannot_be_replaced() {
         std::fs::remove_file(folder.join("made")).expect("it was written through");
     }
 }
+
+/// Root's own side opens each of them; an ordinary user's sandbox opens one after the other.
+#[test]
+fn more_paths_than_open_files_are_shown_or_refused_with_the_limit() {
+    let scene = Scene::new();
+    let files: Vec<_> = (0..80).map(|number| scene.file(&format!("many/{number}"), "x")).collect();
+    let flags = files.iter().flat_map(|file| ["--ro", text(file)]);
+    let limited = |files: &str| {
+        let line = format!("ulimit -n {files}; exec \"$@\"");
+        Run::new(&scene).through(["/bin/sh", "-c", &line, "sh"]).flags(flags.clone()).run(["/bin/true"])
+    };
+    let few = limited("64");
+    if is_root() {
+        // The 80 files and the working directory, and what a start needs besides.
+        few.expect_refusal(&["EMFILE", "may have 64", "raise `ulimit -n` to 113", "the hard limit is 64"]);
+    } else {
+        assert_eq!(few.status, 0, "{few:#?}");
+    }
+    let enough = limited("128");
+    assert_eq!(enough.status, 0, "control: with the number that the message names: {enough:#?}");
+}

@@ -80,20 +80,40 @@ pub(crate) fn clone_trees(
 ) -> Result<BTreeMap<usize, OwnedFd>, Problem> {
     let mut trees = BTreeMap::new();
     let Some(to) = plan.identity.mapped_mounts else { return Ok(trees) };
+    let cloned = |step: &&Step| matches!(step, Step::Bind { cloned: true, .. });
+    let count = plan.steps.iter().filter(cloned).count();
     let mut namespaces: BTreeMap<(u32, u32), OwnedFd> = BTreeMap::new();
     for (index, step) in plan.steps.iter().enumerate() {
         let Step::Bind { source, flags, cloned: true, mapped, .. } = step else { continue };
         if !mapped {
-            trees.insert(index, cloned_tree(source, *flags)?);
+            trees.insert(index, cloned_tree(source, *flags).map_err(|e| explain(e, count))?);
             continue;
         }
         let namespace = match namespaces.entry(source.owner) {
             Entry::Occupied(made) => made.into_mut(),
             Entry::Vacant(place) => place.insert(mapping_namespace(source.owner, to, supervisor)?),
         };
-        trees.insert(index, mapped_tree(source, *flags, namespace)?);
+        trees.insert(index, mapped_tree(source, *flags, namespace).map_err(|e| explain(e, count))?);
     }
     Ok(trees)
+}
+
+/// Each tree is an open file until PID 1 has it, and the kernel's limit on these is the caller's own.
+fn explain(problem: Problem, trees: usize) -> Problem {
+    if problem.errno.as_deref() != Some("EMFILE") {
+        return problem;
+    }
+    let limit = sys::prlimit(abi::RLIMIT_NOFILE, None).unwrap_or_default();
+    // What a start needs besides.
+    let needed = trees as u64 + 32;
+    let what = format!(
+        "to show {trees} paths root needs as many open files, and this process may have {}",
+        limit.soft
+    );
+    let raise =
+        if limit.hard < needed { format!(" (the hard limit is {})", limit.hard) } else { String::new() };
+    let remedy = format!("raise `ulimit -n` to {needed}{raise}, or show the folders above them");
+    Problem { message: what, ..problem }.remedy(remedy)
 }
 
 /// A detached copy of what is mounted at a source, checked to be what was seen there.
@@ -104,12 +124,7 @@ fn cloned_tree(source: &Source, flags: MountFlags) -> Result<OwnedFd, Problem> {
             .at(&source.path)
             .errno(errno::name(errno.0))
             .step(format!("show {shown}"))
-            .remedy(match errno.0 {
-                libc::EMFILE | libc::ENFILE => {
-                    "too many open files: raise `ulimit -n`, or show fewer folders"
-                }
-                _ => "something has moved in its path: run it again when nothing moves files there",
-            })
+            .remedy("something has moved in its path: run it again when nothing moves files there")
     };
     let path = CString::new(source.path.as_os_str().as_bytes())
         .map_err(|_| Problem::request("path", format!("`{shown}` holds a NUL byte")))?;
