@@ -173,6 +173,19 @@ fn no_value_is_in_the_report_and_every_name_is() {
     }
 }
 
+/// Where PATH is not set, a shell looks in the system's folders; so do we, outside and inside.
+#[test]
+fn without_a_path_programs_are_found_where_the_system_has_them() {
+    let scene = Scene::new();
+    let run = |path: Option<&str>| {
+        let mut command = Run::new(&scene).command(["true"]);
+        command.env_clear().env("HOME", scene.home()).envs(path.map(|path| ("PATH", path)));
+        finish(command)
+    };
+    assert_eq!(run(None).status, 0);
+    assert_eq!(run(Some("/nowhere")).status, 127, "control: a PATH that is set is the only one");
+}
+
 #[test]
 fn the_name_of_the_user_is_the_accounts_own() {
     let scene = Scene::new();

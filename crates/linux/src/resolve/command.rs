@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ringfence_policy::{Base, Policy, Problem, Reason, Toolchain as Wanted};
 
+use super::environment::DEFAULT_PATH;
 use super::toolchain::{self, Named, Toolchain};
 use super::{Request, SameFile};
 use crate::layout::{Found, Layout};
@@ -84,7 +85,7 @@ fn find_outside(name: &OsStr, request: &Request) -> Result<PathBuf, Problem> {
         let path = request.directory.join(name);
         return is_executable(&path).map(|()| path);
     }
-    let path = request.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
+    let path = request.environment.get(OsStr::new("PATH")).cloned().unwrap_or_else(|| DEFAULT_PATH.into());
     let mut found_but = None;
     for folder in std::env::split_paths(&path).filter(|folder| folder.is_absolute()) {
         let candidate = folder.join(name);

@@ -16,7 +16,7 @@ use crate::layout::Layout;
 const PASSED: [&str; 7] = ["TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR", "CI", "TZ", "LANG"];
 
 /// Where programs are when the caller's PATH says nothing of use (environ(7)).
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Builds the environment. The policy's own variables come last and win.
 ///
