@@ -251,6 +251,7 @@ fn a_report_that_cannot_be_written_starts_nothing() {
         ("fd:0", "stdin"),
         ("fd:99", "EBADF"),
         ("fd:x", "not a file descriptor"),
+        ("-", "fd:1"),
         (text(&inside), "the program can write"),
     ] {
         let run = Run::new(&scene).flags(["--report", target]).flag("--rw").flag(&open);
@@ -266,6 +267,26 @@ fn a_report_that_cannot_be_written_starts_nothing() {
             finish(Run::new(&scene).flag("--report").flag(closed.join("report")).command(["/bin/true"]));
         outcome.expect_refusal(&["EACCES"]);
     }
+}
+
+/// A limit on file sizes would end us by a signal, and nobody would hear why.
+#[test]
+fn a_report_that_outgrows_the_callers_limit_is_a_failure_that_is_said() {
+    let scene = Scene::new();
+    let file = scene.outside_path("report-on-a-limit");
+    let report = text(&file);
+    // One block of 512 or 1,024 bytes: the start itself has no room, and the report of that has none either.
+    let limited = ["/bin/sh", "-c", "ulimit -f 1; exec \"$@\"", "sh"];
+    let run = Run::new(&scene).through(limited).flags(["--report", report]);
+    finish(run.command(["/bin/true"])).expect_refusal(&["EFBIG", "the report cannot be written"]);
+    assert!(!file.exists(), "half a report");
+    // Room for the start, not for one more line at the end of a long file.
+    std::fs::write(&file, vec![b'\n'; 200 << 10]).unwrap();
+    let appended = ["/bin/sh", "-c", &format!("ulimit -f 200; exec \"$@\" 7>>{report}"), "sh"];
+    let run = |flags: &[&str]| finish(Run::new(&scene).through(appended).flags(flags).command(["/bin/true"]));
+    run(&["--report", "fd:7"]).expect_refusal(&["EFBIG"]);
+    // Control: without a report there it runs.
+    assert_eq!(run(&["--report", "fd:1"]).status, 0);
 }
 
 #[test]

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::io::Write;
 
 use ringfence::policy::Problem;
+use ringfence::without_file_size_signal;
 
 /// Says one line. What cannot be said is dropped: where stderr is gone, nobody is left to tell.
 pub(crate) fn say(text: &str) {
     // One write, so that the program's own output cannot split the line.
     let line = format!("ringfence: {}\n", escaped(text));
-    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    let _ = without_file_size_signal(|| std::io::stderr().lock().write_all(line.as_bytes()));
 }
 
 /// Says what is wrong: WHAT (ERRNO); REMEDY; and the line of the file that it is about.

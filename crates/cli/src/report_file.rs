@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 
 use ringfence::policy::{Problem, Report};
-use ringfence::{Plan, ReportFile};
+use ringfence::{Plan, ReportFile, without_file_size_signal};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
@@ -34,6 +34,10 @@ impl Target {
         let number = match text.to_str() {
             Some("/dev/stdout") => Some("1"),
             Some("/dev/stderr") => Some("2"),
+            Some("-") => {
+                return Err("`-` is no file here; write fd:1 for stdout, fd:2 for stderr, or ./- for a file"
+                    .to_owned());
+            }
             Some(text) => {
                 ["fd:", "/dev/fd/", "/proc/self/fd/"].iter().find_map(|prefix| text.strip_prefix(prefix))
             }
@@ -87,7 +91,8 @@ impl Destination {
                     line.push(b'\n');
                     line
                 });
-                line.map_err(io::Error::from).and_then(|line| file.write_all(&line)).map_err(|e| {
+                let write = |line: Vec<u8>| without_file_size_signal(|| file.write_all(&line));
+                line.map_err(io::Error::from).and_then(write).map_err(|e| {
                     errno::problem("report", "cannot write the report to its file descriptor", &e)
                 })
             }
@@ -146,7 +151,8 @@ mod tests {
         assert_eq!(parse("/dev/fd/63"), Ok(Target::Fd(63)));
         assert_eq!(parse("/dev/stdout"), Ok(Target::Fd(1)));
         assert_eq!(parse("./fd:3"), Ok(Target::File("./fd:3".into())));
-        for bad in ["", "fd:", "fd:x", "fd:-1", "fd:0", "fd:3x", "fd:99999999999"] {
+        assert_eq!(parse("./-"), Ok(Target::File("./-".into())));
+        for bad in ["", "-", "fd:", "fd:x", "fd:-1", "fd:0", "fd:3x", "fd:99999999999"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

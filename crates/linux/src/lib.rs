@@ -31,5 +31,5 @@ pub use layout::{Layout, Node};
 pub use plan::{Plan, Step, plan};
 pub use pump::{Pump, Sink, duplicate, pipe};
 pub use resolve::{Request, Resolved, SameFile, Source, Start, is_terminal, resolve};
-pub use signals::Signals;
+pub use signals::{Signals, without_file_size_signal};
 pub use supervise::{Ending, Running};

@@ -75,3 +75,34 @@ impl Drop for Signals {
         unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut()) };
     }
 }
+
+/// Does something that writes files, so that a limit on file sizes (setrlimit(2)) is an error, EFBIG, and not the
+/// end of this process by SIGXFSZ: the signal is blocked in this thread meanwhile, and one that comes is taken.
+pub fn without_file_size_signal<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: every set is initialised before it is read; null pointers where no answer is wanted.
+    unsafe {
+        let (mut ours, mut before, mut pending) = (empty_set(), empty_set(), empty_set());
+        libc::sigaddset(&raw mut ours, libc::SIGXFSZ);
+        libc::sigpending(&raw mut pending);
+        let was_pending = libc::sigismember(&raw const pending, libc::SIGXFSZ) == 1;
+        let blocked = libc::pthread_sigmask(libc::SIG_BLOCK, &raw const ours, &raw mut before) == 0;
+        let result = work();
+        if blocked {
+            if !was_pending {
+                let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+                libc::sigtimedwait(&raw const ours, std::ptr::null_mut(), &raw const now);
+            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+        }
+        result
+    }
+}
+
+fn empty_set() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises the whole set.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        set.assume_init()
+    }
+}

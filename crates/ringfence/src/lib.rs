@@ -30,7 +30,7 @@ mod stdio;
 pub use child::{Child, Output};
 pub use command::{Command, Failure, Plan, Sandbox, report_of_refusal};
 pub use report_file::ReportFile;
-pub use ringfence_linux::errno_name;
+pub use ringfence_linux::{errno_name, without_file_size_signal};
 pub use ringfence_policy as policy;
 pub use ringfence_policy::{Guarantee, GuaranteeRow, Policy, Problem, Profile, Report};
 pub use stdio::Stdio;

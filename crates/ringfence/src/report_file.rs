@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use ringfence_linux::errno_name;
+use ringfence_linux::{errno_name, without_file_size_signal};
 use ringfence_policy::{Problem, Report};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, statat, unlinkat};
 
@@ -83,11 +83,14 @@ impl ReportFile {
     /// # Errors
     /// It could not be written; the file that was there before is still there.
     pub fn write(mut self, report: &Report) -> Result<(), Problem> {
-        let failed =
-            |e: std::io::Error| Problem::request("report", format!("the report cannot be written: {e}"));
+        let failed = |e: std::io::Error| {
+            let errno = e.raw_os_error().map_or_else(|| e.to_string(), errno_name);
+            Problem::request("report", "the report cannot be written".to_owned()).errno(errno)
+        };
         let mut text = serde_json::to_vec_pretty(report).map_err(|e| failed(e.into()))?;
         text.push(b'\n');
-        self.file.write_all(&text).and_then(|()| self.file.sync_data()).map_err(failed)?;
+        without_file_size_signal(|| self.file.write_all(&text).and_then(|()| self.file.sync_data()))
+            .map_err(failed)?;
         renameat(&self.folder, &self.temporary, &self.folder, &self.name).map_err(|e| failed(e.into()))
     }
 }
