@@ -30,7 +30,10 @@ fn number(word: &str) -> usize {
 }
 
 fn sandbox() -> Sandbox {
-    Sandbox::new(Policy::builtin("default").expect("a built-in profile"))
+    let mut policy = Policy::builtin("default").expect("a built-in profile");
+    // A test that hangs ends; long enough for many at once under an emulator.
+    policy.limits.timeout = Some(Duration::from_secs(120));
+    Sandbox::new(policy)
 }
 
 fn shell(line: &str) -> Child {

@@ -59,18 +59,21 @@ fn row_92_no_survivor_of_the_supervisors_death_at_any_instant() {
     let mounts_before = mounts();
     let mut random = u64::from(std::process::id()) | 1;
     let mut ran = 0;
+    let start = |command: &mut Command| command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // The instants reach from before the start to a third beyond it, however long it takes on this machine.
+    let begun = Instant::now();
+    let mut child = start(&mut Run::new(&scene).command(["/bin/sleep", &marker]));
+    wait_for("control: the program runs", Duration::from_secs(30), || !programs_of(&marker).is_empty());
+    let spread = (begun.elapsed() * 13 / 10).max(Duration::from_millis(20));
+    child.kill().unwrap();
+    child.wait().unwrap();
     for _ in 0..rounds {
         // xorshift64: any spread of instants will do.
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let mut child = Run::new(&scene)
-            .command(["/bin/sleep", &marker])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_micros(random % 20_000));
+        let mut child = start(&mut Run::new(&scene).command(["/bin/sleep", &marker]));
+        std::thread::sleep(Duration::from_nanos(random % u64::try_from(spread.as_nanos()).unwrap()));
         ran += u64::from(!programs_of(&marker).is_empty());
         child.kill().unwrap();
         child.wait().unwrap();
@@ -81,7 +84,7 @@ fn row_92_no_survivor_of_the_supervisors_death_at_any_instant() {
     wait_for("no orphaned init is alive", Duration::from_secs(2), || inits() == 0);
     assert_eq!(mounts(), mounts_before, "a mount was left on the host");
     // Control: the kills came both before and while the program ran.
-    println!("row 92: {rounds} kills, in {ran} of them the program was already started");
+    println!("row 92: {rounds} kills within {spread:?}, in {ran} of them the program was already started");
     let mut child = Run::new(&scene).command(["/bin/sleep", &marker]).spawn().unwrap();
     wait_for("control: the program runs", Duration::from_secs(5), || !programs_of(&marker).is_empty());
     child.kill().unwrap();
