@@ -67,11 +67,8 @@ pub(crate) fn errno_name(number: i32) -> &'static str {
 
 /// The errors that make sense for a call. EPERM and ENOSYS make sense for every one: a filter around us answers
 /// with these.
-pub(crate) fn errnos(role: Role, number: i64) -> &'static [i32] {
+pub(crate) fn errnos(number: i64) -> &'static [i32] {
     match name(number).as_str() {
-        // What else close(2) may answer does not concern what the supervisor closes, and the standard library
-        // takes it for a bug of the program.
-        "close" if role == Role::Supervisor => &[EINTR],
         // A path is looked up.
         "openat" | "openat2" | "open" | "open_tree" => &[EPERM, EACCES, ENOSYS, ENOMEM, EMFILE, EINTR],
         "statx" | "newfstatat" | "fstat" | "readlink" | "readlinkat" | "access" | "faccessat2" | "getcwd"

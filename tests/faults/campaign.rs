@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::inject::{self, Injection, Recorder};
+use crate::calls;
+use crate::inject::{self, Fault, Injection, Recorder};
 use crate::place::Place;
 use crate::tracer::{self, Role};
 use crate::verdict::{self, Ended, Reference, Seen};
@@ -28,6 +29,8 @@ pub(crate) fn tracing_works() -> bool {
 struct Tally {
     ended: BTreeMap<Role, BTreeMap<String, usize>>,
     failures: Vec<String>,
+    /// Refusals that do not name the error that was injected.
+    unnamed: usize,
     /// A line for each run.
     log: Vec<String>,
 }
@@ -45,6 +48,9 @@ fn every_failure_of_the_start_is_closed() {
         let count = calls.get(&role).map_or(0, Vec::len);
         println!("{role:?}: {count} calls");
         assert!(count >= fewest, "the calls of {role:?} are not seen");
+    }
+    for (reason, count) in &recorder.left_alone {
+        println!("default: {count} calls are left alone: {reason}");
     }
     let injections = if everything() { inject::all(calls) } else { inject::sample(calls) };
     campaign("default", &place, &place.reference(&seen), &injections);
@@ -108,10 +114,16 @@ fn everything() -> bool {
 
 fn campaign(name: &str, place: &Place, reference: &Reference, injections: &[Injection]) {
     let begun = Instant::now();
+    let mut reasons = BTreeMap::<&str, usize>::new();
+    for (_, reason) in injections.iter().filter_map(crate::allowed::after) {
+        *reasons.entry(reason).or_default() += 1;
+    }
+    reasons.iter().for_each(|(reason, count)| println!("{name}: {count} may end otherwise: {reason}"));
     let tally = run_all(place, reference, injections);
     for (role, ended) in &tally.ended {
         println!("{name}: {role:?}: {ended:?}");
     }
+    println!("{name}: {} messages name what an error led to instead of it", tally.unnamed);
     let (count, failed) = (injections.len(), tally.failures.len());
     println!("{name}: {count} injections, {failed} failures, {:.1} s", begun.elapsed().as_secs_f64());
     if let Some(path) = std::env::var_os("RINGFENCE_FAULTS_LOG") {
@@ -154,6 +166,9 @@ fn run_one(place: &Place, worker: usize, injection: &Injection) -> (Seen, bool) 
 impl Tally {
     fn add(&mut self, injection: &Injection, seen: &Seen, hit: bool, verdict: Result<Ended, String>) {
         let said = seen.stderr.trim().replace('\n', " / ");
+        if let (Ok(Ended::Refused), Fault::Errno(errno)) = (&verdict, injection.fault) {
+            self.unnamed += usize::from(!seen.stderr.contains(calls::errno_name(errno)));
+        }
         let name = match verdict {
             Ok(_) if !hit => "not reached".to_owned(),
             Ok(ended) => format!("{ended:?}").to_lowercase(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use crate::calls;
 use crate::tracer::{Action, Call, Role, Watch, string};
@@ -17,7 +18,12 @@ pub(crate) enum Fault {
     Short,
     /// The process is killed.
     Kill,
+    /// The call is made later, while the other processes go on.
+    Delay,
 }
+
+/// Longer than anything that another process does meanwhile.
+const DELAY: Duration = Duration::from_millis(40);
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,6 +32,7 @@ impl fmt::Display for Fault {
             Self::FalseSuccess => f.write_str("false success"),
             Self::Short => f.write_str("short count"),
             Self::Kill => f.write_str("kill"),
+            Self::Delay => f.write_str("delay"),
         }
     }
 }
@@ -81,7 +88,7 @@ fn reads_own_status(call: &Call) -> bool {
 impl Span {
     /// Does this call count?
     fn holds(&mut self, role: Role, call: &Call) -> bool {
-        let within = match role {
+        match role {
             Role::Supervisor => {
                 self.begun = self.begun || reads_own_status(call);
                 let within = self.begun && self.records < RECORDS;
@@ -95,8 +102,7 @@ impl Span {
             }
             Role::Holder | Role::Child | Role::Target => true,
             Role::Program => false,
-        };
-        within && calls::left_alone(role, call.number).is_none()
+        }
     }
 
     fn became(&mut self, role: Role) {
@@ -119,6 +125,8 @@ impl Span {
 pub(crate) struct Recorder {
     span: Span,
     pub(crate) calls: BTreeMap<Role, Vec<Recorded>>,
+    /// How many calls nothing is injected into, by the reason.
+    pub(crate) left_alone: BTreeMap<&'static str, usize>,
 }
 
 impl Watch for Recorder {
@@ -127,7 +135,12 @@ impl Watch for Recorder {
     }
 
     fn call(&mut self, role: Role, call: Call) -> Action {
-        if self.span.holds(role, &call) {
+        if !self.span.holds(role, &call) {
+            return Action::Make;
+        }
+        if let Some(reason) = calls::left_alone(role, call.number) {
+            *self.left_alone.entry(reason).or_default() += 1;
+        } else {
             let shown = calls::shown(call.number, &call.arguments, |address| string(call.process, address));
             let calls = self.calls.entry(role).or_default();
             let before = calls.iter().filter(|known| known.number == call.number).count();
@@ -163,6 +176,10 @@ impl<'a> Injector<'a> {
             Fault::FalseSuccess => Action::Answer(0),
             Fault::Short => Action::Shorten(1),
             Fault::Kill => Action::Kill,
+            Fault::Delay => {
+                std::thread::sleep(DELAY);
+                Action::Make
+            }
         }
     }
 }
@@ -177,7 +194,7 @@ impl Watch for Injector<'_> {
         if !self.span.holds(role, &call) {
             return Action::Make;
         }
-        if call.number != self.injection.call.number {
+        if call.number != self.injection.call.number || calls::left_alone(role, call.number).is_some() {
             return Action::Make;
         }
         let before = self.come;
@@ -199,13 +216,13 @@ pub(crate) fn all(calls: &BTreeMap<Role, Vec<Recorded>>) -> Vec<Injection> {
     let mut injections = Vec::new();
     for (role, index, call) in each(calls) {
         let at = |fault| Injection { role, index, call: call.clone(), every: false, fault };
-        injections.extend(calls::errnos(role, call.number).iter().map(|errno| at(Fault::Errno(*errno))));
+        injections.extend(calls::errnos(call.number).iter().map(|errno| at(Fault::Errno(*errno))));
         injections.push(at(Fault::FalseSuccess));
         if calls::moves_bytes(call.number) {
             injections.push(at(Fault::Short));
         }
         if role != Role::Holder {
-            injections.push(at(Fault::Kill));
+            injections.extend([Fault::Kill, Fault::Delay].map(at));
         }
     }
     injections.extend(filters(calls));
@@ -219,7 +236,7 @@ pub(crate) fn sample(calls: &BTreeMap<Role, Vec<Recorded>>) -> Vec<Injection> {
     let mut injections = Vec::new();
     for (turn, (role, index, call)) in each(calls).enumerate() {
         let at = |fault| Injection { role, index, call: call.clone(), every: false, fault };
-        let errnos = calls::errnos(role, call.number);
+        let errnos = calls::errnos(call.number);
         let inside = role != Role::Supervisor;
         injections.push(at(Fault::Errno(errnos[turn % errnos.len()])));
         if inside || !calls::only_looks(call.number) {
@@ -241,13 +258,10 @@ fn filters(calls: &BTreeMap<Role, Vec<Recorded>>) -> Vec<Injection> {
             continue;
         }
         let at = |fault| Injection { role, index, call: call.clone(), every: true, fault };
-        // Everybody says what went wrong by write(2). A close that is forbidden is no case: see `errnos`.
-        let speaks = call.number == libc::SYS_write;
-        if !speaks && (role != Role::Supervisor || call.number != libc::SYS_close) {
-            injections.extend([libc::EPERM, libc::ENOSYS].map(|errno| at(Fault::Errno(errno))));
-        }
-        if !speaks || role != Role::Supervisor {
-            injections.push(at(Fault::FalseSuccess));
+        // A supervisor that may not write says nothing to anybody, and there is nothing to judge.
+        if role != Role::Supervisor || call.number != libc::SYS_write {
+            let errnos = [libc::EPERM, libc::ENOSYS].map(Fault::Errno);
+            injections.extend(errnos.into_iter().chain([Fault::FalseSuccess]).map(at));
         }
     }
     injections

@@ -6,7 +6,7 @@
 //!
 //! The ordinary run takes a sample: every call fails once, with errors in turn, and every call inside lies once.
 //! `RINGFENCE_FAULTS=all` takes every error that makes sense for each call (`calls`), every lie, every short
-//! count, and a kill at every call. `RINGFENCE_FAULTS_LOG=FILE` gets a line for each run.
+//! count, and a kill and a delay at every call. `RINGFENCE_FAULTS_LOG=FILE` gets a line for each run.
 
 mod alarm;
 mod allowed;

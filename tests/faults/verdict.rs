@@ -75,6 +75,11 @@ pub(crate) fn judge(
         return Err(format!("left behind: {:?}", seen.left));
     }
     match injection {
+        // What comes late comes all the same.
+        Some(injection) if injection.fault == Fault::Delay => match ran(reference, Some(injection), seen)? {
+            Ended::Ran => Ok(Ended::Ran),
+            other => Err(format!("a delay ended it: {other:?}")),
+        },
         Some(injection) if seen.stdout.is_empty() => refused(injection, seen).map(|()| Ended::Refused),
         _ => ran(reference, injection, seen),
     }
