@@ -28,6 +28,7 @@ pub use errno::name as errno_name;
 pub use host::Host;
 pub use launch::{Streams, launch};
 pub use layout::{Layout, Node};
+pub use look::real as real_path;
 pub use plan::{Plan, Step, plan};
 pub use pump::{Pump, Sink, duplicate, pipe};
 pub use resolve::{Request, Resolved, SameFile, Source, Start, is_terminal, resolve};

@@ -29,7 +29,10 @@ pub(crate) fn behind(path: &Path) -> io::Result<Metadata> {
 }
 
 /// A path without symlinks (realpath(3)), proven to be the same file.
-pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
+///
+/// # Errors
+/// It cannot be followed, or an answer on the way cannot be.
+pub fn real(path: &Path) -> io::Result<PathBuf> {
     let real = twice(|| fs::canonicalize(path));
     let there = behind(path)?;
     match real {
@@ -197,11 +200,16 @@ pub(crate) fn same(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// "No permission" hides a file from the sandbox, so it is believed when it is said twice.
+/// "No permission" hides a file from the sandbox, so it is believed when it is said twice. An interrupted call is
+/// made again.
 fn twice<T>(ask: impl Fn() -> io::Result<T>) -> io::Result<T> {
-    match ask() {
-        Err(e) if [Some(libc::EACCES), Some(libc::EINTR)].contains(&e.raw_os_error()) => ask(),
-        answer => answer,
+    let mut refused = false;
+    loop {
+        match ask() {
+            Err(e) if e.raw_os_error() == Some(libc::EINTR) => {}
+            Err(e) if e.raw_os_error() == Some(libc::EACCES) && !refused => refused = true,
+            answer => return answer,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use ringfence_linux::{errno_name, without_file_size_signal};
+use ringfence_linux::{errno_name, real_path, without_file_size_signal};
 use ringfence_policy::{Problem, Report};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, statat, unlinkat};
 
@@ -39,7 +39,7 @@ impl ReportFile {
         let name =
             name.ok_or_else(|| failed("it has no file name", std::io::ErrorKind::InvalidInput.into()))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = fs::canonicalize(folder).map_err(|e| failed("its folder cannot be reached", e))?;
+        let folder = real_path(folder).map_err(|e| failed("its folder cannot be reached", e))?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = rustix::fs::open(&folder, flags, Mode::empty())
             .map_err(|e| failed("its folder cannot be opened", e.into()))?;
@@ -66,8 +66,13 @@ impl ReportFile {
     pub fn check(&self, plan: &Plan) -> Result<(), Problem> {
         let folder =
             fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.folder)));
-        let folder =
-            folder.map_err(|e| Problem::request("report", format!("the report's folder is unknown: {e}")))?;
+        let unknown =
+            |why: &str| Problem::request("report", format!("the report's folder is unknown: {why}"));
+        let folder = folder.map_err(|e| unknown(&e.to_string()))?;
+        // Below an empty path nothing would be found to be writable.
+        if !folder.is_absolute() {
+            return Err(unknown("it has no path"));
+        }
         match plan.writable().iter().find(|writable| folder.starts_with(writable)) {
             None => Ok(()),
             Some(writable) => {
