@@ -26,7 +26,7 @@ pub(crate) struct Node {
 }
 
 /// The comparisons of one decision. A node leads to earlier nodes only.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
     pub(crate) nodes: Vec<Node>,
     pub(crate) entry: Way,

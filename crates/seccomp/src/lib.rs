@@ -46,6 +46,7 @@ mod floor;
 mod groups;
 mod outcomes;
 mod rules;
+mod search;
 pub mod sentinel;
 mod suggest;
 mod table;

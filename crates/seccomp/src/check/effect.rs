@@ -7,8 +7,12 @@ use crate::outcomes::worlds;
 use crate::table::CALLS;
 use crate::{Rule, Syscalls, Violation, floor, groups};
 
+/// Looks at all rules but those that are `wrong` already; what has no effect is dropped before the next is looked at.
 pub(super) fn check(syscalls: &Syscalls, wrong: &[usize], mistakes: &mut Mistakes) {
-    let rules = Rules::new(syscalls);
+    let mut rules = Rules::new(syscalls);
+    for place in wrong {
+        rules.calls[*place].clear();
+    }
     for (place, rule) in syscalls.rules.iter().enumerate().filter(|(place, _)| !wrong.contains(place)) {
         let calls = &rules.calls[place];
         if calls.iter().any(|call| rules.matters(place, *call)) {
@@ -26,6 +30,7 @@ pub(super) fn check(syscalls: &Syscalls, wrong: &[usize], mistakes: &mut Mistake
             _ => "the rule has no effect: stricter rules or the floor cover all that it matches; drop it"
                 .to_owned(),
         };
+        rules.calls[place].clear();
         mistakes.add(Place::Rule(place), message);
     }
 }

@@ -3,9 +3,12 @@
 
 mod machine;
 mod meaning;
+mod mistakes;
 mod naive;
 mod random;
+mod shape;
 mod tables;
+mod written;
 
 use ringfence_seccomp::{Action, Arch, Comparison, Condition, Filter, Program, Rule, Syscalls, Violation};
 

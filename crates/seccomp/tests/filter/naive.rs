@@ -1,5 +1,7 @@
 //! The meaning of a filter, read off the crate's documentation point by point.
 
+use std::collections::BTreeSet;
+
 use ringfence_seccomp::{
     Action, Arch, Comparison, Condition, Filter, Rule, Violation, arguments, floor, groups, sentinel,
 };
@@ -10,10 +12,11 @@ use crate::{ALLOW, EPERM, KILL, LOG, NOTIFY, TRAP, errno};
 /// A filter with its lists spelled out.
 pub(crate) struct Naive<'a> {
     filter: &'a Filter,
-    lists: [(Vec<&'static str>, Action, Option<u16>); 4],
-    rules: Vec<(Vec<&'static str>, &'a Rule)>,
+    lists: [(BTreeSet<&'static str>, Action, Option<u16>); 4],
+    rules: Vec<(BTreeSet<&'static str>, &'a Rule)>,
     executes: bool,
-    unsafe_to_log: Vec<&'static str>,
+    floor: BTreeSet<&'static str>,
+    unsafe_to_log: BTreeSet<&'static str>,
 }
 
 impl<'a> Naive<'a> {
@@ -30,6 +33,7 @@ impl<'a> Naive<'a> {
             ],
             rules: rules.rules.iter().map(|rule| (expand(&rule.syscalls), rule)).collect(),
             executes: filter.executes(),
+            floor: floor().collect(),
             unsafe_to_log: expand(&["@debug".to_owned(), "@privileged".to_owned()]),
         }
     }
@@ -67,7 +71,7 @@ impl<'a> Naive<'a> {
             "prlimit64" => low(1) == 4 && call.args[2] != 0,
             "personality" => !matches!(low(0), 0 | 8 | 0x20000 | 0x20008 | 0xffff_ffff),
             "seccomp" => low(1) & 8 != 0,
-            _ => floor().any(|floor| floor == name),
+            _ => self.floor.contains(name),
         };
         if floored {
             return refused;
@@ -75,13 +79,13 @@ impl<'a> Naive<'a> {
         if let Some((action, number)) = self.strictest(name, call) {
             return encode(action, number);
         }
-        if violation == Violation::Log && !self.unsafe_to_log.contains(&name) { LOG } else { refused }
+        if violation == Violation::Log && !self.unsafe_to_log.contains(name) { LOG } else { refused }
     }
 
     fn strictest(&self, name: &str, call: &Call) -> Option<(Action, u16)> {
-        let listed = self.lists.iter().filter(|(names, ..)| names.contains(&name));
+        let listed = self.lists.iter().filter(|(names, ..)| names.contains(name));
         let listed = listed.map(|(_, action, number)| (*action, number.unwrap_or(0)));
-        let ruled = self.rules.iter().filter(|(names, _)| names.contains(&name));
+        let ruled = self.rules.iter().filter(|(names, _)| names.contains(name));
         let ruled = ruled.filter(|(_, rule)| rule.args.iter().all(|condition| holds(condition, name, call)));
         let ruled = ruled.map(|(_, rule)| {
             (rule.action, if rule.action == Action::Errno { rule.errno.unwrap_or(1) } else { 0 })
@@ -91,8 +95,8 @@ impl<'a> Naive<'a> {
     }
 }
 
-pub(crate) fn expand(entries: &[String]) -> Vec<&'static str> {
-    let mut names = Vec::new();
+pub(crate) fn expand(entries: &[String]) -> BTreeSet<&'static str> {
+    let mut names = BTreeSet::new();
     for entry in entries {
         match groups().find(|(group, ..)| group == entry) {
             Some((.., members)) => names.extend(members),

@@ -32,6 +32,55 @@ fn the_kernels_own_header_has_the_same_numbers() {
     assert!(numbers > 300, "{numbers} numbers in the header");
 }
 
+/// What the crate `syscalls` says otherwise of aarch64, which has the 64-bit calls of the generic table only.
+const NOT_ON_AARCH64: [&str; 21] = [
+    "clock_adjtime64",
+    "clock_getres_time64",
+    "clock_gettime64",
+    "clock_nanosleep_time64",
+    "clock_settime64",
+    "fstatat",
+    "futex_time64",
+    "io_pgetevents_time64",
+    "mq_timedreceive_time64",
+    "mq_timedsend_time64",
+    "ppoll_time64",
+    "pselect6_time64",
+    "recvmmsg_time64",
+    "rt_sigtimedwait_time64",
+    "sched_rr_get_interval_time64",
+    "semtimedop_time64",
+    "timer_gettime64",
+    "timer_settime64",
+    "timerfd_gettime64",
+    "timerfd_settime64",
+    "utimensat_time64",
+];
+
+#[test]
+fn another_table_has_the_same_numbers() {
+    use syscalls::{aarch64::Sysno as OnAarch64, x86_64::Sysno as OnX86};
+    // Their iterators leave the last one out.
+    let x86_64 = OnX86::iter().chain([OnX86::last()]);
+    let x86_64: Vec<_> = x86_64.map(|call| (call.name(), call.id() as u32)).collect();
+    let aarch64 = OnAarch64::iter().chain([OnAarch64::last()]);
+    let aarch64: Vec<_> = aarch64.map(|call| (call.name(), call.id() as u32)).collect();
+    assert!(NOT_ON_AARCH64.iter().all(|name| aarch64.iter().any(|(other, _)| other == name)));
+    for (arch, theirs) in [(Arch::X86_64, x86_64), (Arch::Aarch64, aarch64)] {
+        for (name, number) in &theirs {
+            if arch == Arch::Aarch64 && NOT_ON_AARCH64.contains(name) {
+                assert_eq!(arch.number(name), None, "{name}");
+            } else {
+                assert_eq!(arch.number(name), Some(*number), "{name}");
+            }
+        }
+        for name in (0..1024).filter_map(|number| arch.name(number)).filter(|name| *name != "newfstatat") {
+            assert!(theirs.iter().any(|(other, _)| *other == name), "{name}");
+        }
+    }
+    assert_eq!(Arch::Aarch64.number("newfstatat"), Some(79));
+}
+
 #[test]
 fn every_number_belongs_to_one_name_and_back() {
     for arch in Arch::ALL {
