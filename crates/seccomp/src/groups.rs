@@ -220,3 +220,20 @@ const GROUPS: &[Group] = &[
             @network @ipc @ids @ids-change @limits @scheduling @system @sandbox get_mempolicy",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_member_is_a_call_or_a_group_further_up() {
+        for (place, group) in GROUPS.iter().enumerate() {
+            let words: Vec<_> = group.members.split_whitespace().collect();
+            for (index, word) in words.iter().enumerate() {
+                let above = GROUPS[..place].iter().any(|other| other.name == *word);
+                assert!(above || table::find(word).is_some(), "{word} in {}", group.name);
+                assert!(!words[..index].contains(word), "{word} twice in {}", group.name);
+            }
+        }
+    }
+}

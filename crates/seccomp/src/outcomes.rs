@@ -32,17 +32,21 @@ impl Decision {
     }
 }
 
+/// How many cases are looked at together: as many as a set of bits holds.
+pub(crate) const MOST_CASES: usize = 64;
+
 /// How many sets of cases are looked at before giving up; no sensible policy comes near.
 const MOST_WORLDS: usize = 1 << 14;
 
 /// Every set of cases that can hold together while no other does, one bit for each case.
 /// `None` when there are too many to say.
 pub(crate) fn worlds(cases: &[Case]) -> Option<BTreeSet<u64>> {
-    if cases.len() > 64 {
+    if cases.len() > MOST_CASES {
         return None;
     }
     // Which cases are not yet refuted by the arguments seen so far.
-    let mut worlds = BTreeSet::from([if cases.len() == 64 { u64::MAX } else { (1 << cases.len()) - 1 }]);
+    let mut worlds =
+        BTreeSet::from([if cases.len() == MOST_CASES { u64::MAX } else { (1 << cases.len()) - 1 }]);
     for argument in 0..6 {
         let mut tests: Vec<Test> = cases.iter().flat_map(|case| &case.tests).copied().collect();
         tests.retain(|test| test.argument == argument);
@@ -112,4 +116,60 @@ fn step(mut state: u128, tests: &[Test], bit: u32, value: u64) -> u128 {
         }
     }
     state
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::argument::Op;
+
+    #[test]
+    fn truths_are_those_that_some_value_brings_about() {
+        let ops = [Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge];
+        let mut state = 0x853c_49e6_748f_ea9b_u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state >> 33
+        };
+        for _ in 0..400 {
+            // Ten bits, spread over the word by a shift, so that every value can be tried.
+            let shift = random() % 54;
+            let tests: Vec<Test> = (0..1 + random() % 6)
+                .map(|_| Test {
+                    argument: 0,
+                    mask: (random() & 0x3ff | 1) << shift,
+                    op: ops[random() as usize % 6],
+                    value: (random() & 0x3ff) << shift,
+                })
+                .collect();
+            let held = |value: u64| {
+                let bits = tests
+                    .iter()
+                    .enumerate()
+                    .map(|(place, test)| u64::from(test.op.holds(value & test.mask, test.value)) << place);
+                bits.sum::<u64>()
+            };
+            let tried: BTreeSet<u64> = (0..0x400).map(|value| held(value << shift)).collect();
+            assert_eq!(truths(&tests), Some(tried), "{tests:#x?}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_independent() {
+        let case = |tests: &[Test]| Case { tests: tests.to_vec(), answer: crate::answer::Answer::ALLOW };
+        let [one, two] = [0, 1].map(|argument| Test::word(argument, Op::Eq, 7));
+        let three = Test::word(0, Op::Gt, 7);
+        let worlds = worlds(&[case(&[one, two]), case(&[three]), case(&[two])]).unwrap();
+        assert_eq!(worlds, BTreeSet::from([0b000, 0b010, 0b100, 0b101, 0b110]));
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_guessed() {
+        let case =
+            |value| Case { tests: vec![Test::word(0, Op::Eq, value)], answer: crate::answer::Answer::KILL };
+        assert_eq!(worlds(&(0..64).map(case).collect::<Vec<_>>()).map(|worlds| worlds.len()), Some(65));
+        let many = Decision { cases: (0..65).map(case).collect(), otherwise: crate::answer::Answer::ALLOW };
+        assert_eq!(worlds(&many.cases), None);
+        assert_eq!(many.outcomes(), Outcomes { passes: true, refused: true });
+    }
 }

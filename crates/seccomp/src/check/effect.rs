@@ -3,7 +3,7 @@
 use super::{Mistakes, Place};
 use crate::answer::{Answer, EPERM};
 use crate::decide::{self, Case, Own};
-use crate::outcomes::worlds;
+use crate::outcomes::{MOST_CASES, worlds};
 use crate::table::CALLS;
 use crate::{Rule, Syscalls, Violation, floor, groups};
 
@@ -73,9 +73,9 @@ impl<'a> Rules<'a> {
         // The rule itself first, then all that can keep it from deciding.
         let mut cases = vec![Case { tests, answer }];
         cases.extend(floor::cases(name, Violation::default()));
-        for (_, other) in self.others(place, call).filter(|(answer_of, _)| *answer_of >= answer) {
-            cases.extend(decide::tests(other, call).map(|tests| Case { tests, answer }));
-        }
+        let stricter = self.others(place, call).filter(|(other, _)| *other >= answer);
+        let stricter = stricter.filter_map(|(_, other)| decide::tests(other, call));
+        cases.extend(stricter.take(MOST_CASES).map(|tests| Case { tests, answer }));
         worlds(&cases).is_none_or(|worlds| worlds.contains(&1))
     }
 

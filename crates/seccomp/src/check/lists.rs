@@ -1,5 +1,7 @@
 //! Mistakes in the lists `allow`, `deny`, `kill` and `log`.
 
+use std::collections::BTreeSet;
+
 use super::{Mistakes, Place, known};
 use crate::{Syscalls, floor};
 
@@ -24,12 +26,13 @@ pub(super) fn lists(syscalls: &Syscalls) -> [List<'_>; 4] {
 pub(super) fn check(syscalls: &Syscalls, mistakes: &mut Mistakes) {
     let lists = lists(syscalls);
     for (list, earlier) in lists.iter().enumerate().map(|(place, list)| (list, &lists[..place])) {
+        let mut seen = BTreeSet::new();
         for (index, entry) in list.entries.iter().enumerate() {
             let place = (list.place)(index);
             if !known(entry, place, mistakes) {
                 continue;
             }
-            if list.entries[..index].contains(entry) {
+            if !seen.insert(entry) {
                 mistakes.add(place, format!("`{entry}` is in `{}` twice; keep one", list.word));
                 continue;
             }

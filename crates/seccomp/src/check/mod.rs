@@ -5,7 +5,7 @@ mod lists;
 mod rules;
 
 use crate::answer::MOST_ERRNO;
-use crate::{Filter, Syscalls, Violation, floor, groups, suggest, table};
+use crate::{Filter, Program, Syscalls, Violation, floor, groups, suggest, table};
 
 /// Something that is wrong with rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,14 @@ pub enum Place {
 #[must_use]
 pub fn check(syscalls: &Syscalls) -> Vec<Mistake> {
     let mut mistakes = Mistakes::default();
+    if syscalls.rules.len() > Program::MOST {
+        let count = syscalls.rules.len();
+        mistakes.add(
+            Place::Whole,
+            format!("{count} rules are more than the kernel takes instructions; use fewer"),
+        );
+        return mistakes.0;
+    }
     lists::check(syscalls, &mut mistakes);
     rules::check(syscalls, &mut mistakes);
     if !syscalls.rules.is_empty() {

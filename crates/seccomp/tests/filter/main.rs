@@ -42,8 +42,13 @@ fn compile(filter: &Filter) -> Program {
 
 /// What a call answers on x86_64.
 fn answer(filter: &Filter, name: &str, args: &[u64]) -> u32 {
+    told(&compile(filter), name, args)
+}
+
+/// The same of a program.
+fn told(program: &Program, name: &str, args: &[u64]) -> u32 {
     let number = Arch::X86_64.number(name).unwrap();
-    machine::run(&compile(filter), &machine::Call::new(Arch::X86_64.audit(), number, args))
+    machine::run(program, &machine::Call::new(Arch::X86_64.audit(), number, args))
 }
 
 const ALLOW: u32 = 0x7fff_0000;

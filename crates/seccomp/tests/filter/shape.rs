@@ -1,6 +1,6 @@
 //! The form of programs: sizes, far jumps, limits, sameness.
 
-use ringfence_seccomp::{Action, Arch, Comparison, Filter, Place, Program, Syscalls, exec_once};
+use ringfence_seccomp::{Action, Arch, Comparison, Filter, Place, Program, Syscalls, check, exec_once};
 
 use crate::machine::{self, Call, verify};
 use crate::{ALLOW, BOTH, EPERM, EVERY_VIOLATION, allow, compile, errno, rule, when};
@@ -37,10 +37,16 @@ fn jumps_farther_than_255_arrive() {
 
 #[test]
 fn what_the_kernel_would_not_take_is_a_mistake() {
-    let mistakes = many("lseek", 2000).compile(&BOTH).unwrap_err();
+    let mistakes = many("lseek", 1500).compile(&BOTH).unwrap_err();
     assert_eq!(mistakes.len(), 1);
     assert_eq!(mistakes[0].place, Place::Whole);
     assert!(mistakes[0].message.contains("the kernel takes 4096"), "{}", mistakes[0].message);
+    let mistakes = check(&Syscalls {
+        rules: vec![many("lseek", 1).syscalls.rules.remove(0); 5000],
+        ..Syscalls::default()
+    });
+    assert_eq!(mistakes.len(), 1);
+    assert!(mistakes[0].message.contains("5000 rules"), "{}", mistakes[0].message);
     let fits = many("lseek", 700).compile(&[Arch::X86_64]).unwrap();
     assert!(fits.instructions().len() > 2500);
     verify(&fits);
