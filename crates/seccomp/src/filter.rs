@@ -33,8 +33,8 @@ impl Filter {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the rules: what [`check`](crate::check()) finds, an error number out of range, and rules
-    /// that need more instructions than the kernel takes.
+    /// Everything that is wrong with the rules: what [`check`](crate::check()) finds, an error number out of range,
+    /// and rules that need more instructions than the kernel takes.
     pub fn compile(&self, archs: &[Arch]) -> Result<Program, Vec<Mistake>> {
         compile::compile(self, archs)
     }

@@ -82,7 +82,8 @@ pub(crate) fn refuses(name: &str) -> bool {
     CALLS.binary_search(&name).is_ok()
 }
 
-/// `CLONE_NEW*` of linux/sched.h: time, mount, cgroup, uts, ipc, user, pid, net.
+/// `CLONE_NEW*` of linux/sched.h: time, mount, cgroup, uts, ipc, user, pid, net. To `clone` the first is a bit of the
+/// signal's number, but of no signal that exists.
 const CLONE_NEW: u64 =
     0x80 | 0x2_0000 | 0x200_0000 | 0x400_0000 | 0x800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000;
 const TIOCSTI: u32 = 0x5412;
@@ -98,7 +99,8 @@ const NEW_LISTENER: u64 = 8;
 /// The arguments of a call that are refused under every policy.
 ///
 /// seccomp(2) may add filters, but no listener: where two filters ask a supervisor, the kernel asks that of the newer
-/// filter, so a program could let its own second exec pass.
+/// filter, so a program could let its own second exec pass. No option of prctl(2) is refused: what they change is the
+/// process itself, and the few that reach farther need a capability.
 pub(crate) fn cases(name: &str, violation: Violation) -> Vec<Case> {
     let refused = Answer::refusal(violation);
     let case = |tests: Vec<Test>| Case { tests, answer: refused };

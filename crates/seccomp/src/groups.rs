@@ -1,11 +1,4 @@
 //! Named groups of calls.
-//!
-//! A group is a list of names, never of arguments: what depends on arguments is a rule. Two examples. Threads but no
-//! children: allow `@threads`, and `clone` by a rule whose condition is `CLONE_THREAD` in the flags
-//! (`{"syscalls": ["clone"], "args": [{"index": 0, "op": "masked_eq", "mask": 65536, "value": 65536}], "action": "allow"}`).
-//! Local sockets only: the members of `@network` but `socket`, and `socket` by a rule on the family.
-//!
-//! A group may hold calls of the floor, so that `kill: ["@privileged"]` reads well; allowing the group does not allow them.
 
 use crate::table::{self, CALLS};
 
@@ -17,6 +10,17 @@ struct Group {
 }
 
 /// Every group: its name, what it is for, and the calls in it, sorted.
+///
+/// A group is a list of names, never of arguments: what depends on arguments is a rule. So "threads but no children"
+/// is `@threads` in `allow`, and `clone` by a rule on its flag `CLONE_THREAD`:
+///
+/// ```json
+/// { "syscalls": ["clone"], "action": "allow",
+///   "args": [{ "index": 0, "op": "masked_eq", "mask": 65536, "value": 65536 }] }
+/// ```
+///
+/// A group may hold calls of the floor, so that `kill: ["@privileged"]` can be said; allowing the group does not
+/// allow them.
 pub fn groups() -> impl Iterator<Item = (&'static str, &'static str, Vec<&'static str>)> {
     let named = GROUPS.iter().map(|group| {
         let members = members(group.name).into_iter().map(|call| CALLS[call].name).collect();
@@ -99,7 +103,7 @@ const GROUPS: &[Group] = &[
     },
     Group {
         name: "@children",
-        description: "New processes, and threads: clone makes both. clone3 answers ENOSYS, and the C library then uses clone.",
+        description: "New processes and threads. clone3 answers ENOSYS, and C libraries then use clone.",
         members: "clone clone3 fork vfork",
     },
     Group { name: "@exec", description: "Executing programs.", members: "execve execveat" },
@@ -197,7 +201,7 @@ const GROUPS: &[Group] = &[
     },
     Group {
         name: "@privileged",
-        description: "What changes the system: mounts, namespaces, modules, clocks, keys, tracing. Most of it is refused under every policy.",
+        description: "What changes the system. All but a few are refused under every policy.",
         members: "acct add_key adjtimex bpf chroot clock_adjtime clock_settime create_module delete_module \
             fanotify_init fanotify_mark finit_module fsconfig fsmount fsopen fspick get_kernel_syms init_module \
             io_uring_enter io_uring_register io_uring_setup ioperm iopl kexec_file_load kexec_load keyctl \
@@ -215,7 +219,7 @@ const GROUPS: &[Group] = &[
     },
     Group {
         name: "@default",
-        description: "What ordinary programs, interpreters, runtimes and compilers use: no @debug, no @rare, nothing of @privileged.",
+        description: "What ordinary programs, interpreters, runtimes and compilers use.",
         members: "@io @files @files-write @watch @memory @process @children @exec @threads @signals @time @poll \
             @network @ipc @ids @ids-change @limits @scheduling @system @sandbox get_mempolicy",
     },

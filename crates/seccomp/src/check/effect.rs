@@ -22,7 +22,7 @@ pub(super) fn check(syscalls: &Syscalls, wrong: &[usize], mistakes: &mut Mistake
         let always = calls.first().and_then(|call| rules.always(place, *call));
         let message = match always {
             Some(always) if always.passes() => format!(
-                "the rule has no effect: `{first}` passes whatever its arguments; take it out of `allow`, or drop the rule"
+                "the rule has no effect: `{first}` passes whatever its arguments; drop the rule, or do not allow it"
             ),
             Some(always) if always >= Answer::of(rule.action, rule.errno) => {
                 format!("the rule has no effect: `{first}` is refused whatever its arguments; drop the rule")

@@ -70,7 +70,7 @@ pub(crate) fn filter(filter: &Filter) -> Vec<Mistake> {
         {
             mistakes.add(
                 Place::Kill(place),
-                format!("`{name}` is refused under every policy as a violation is; leave it out, or make the violation `kill`"),
+                format!("`{name}` is refused under every policy as a violation is; leave it out, or let violations kill"),
             );
         }
     }

@@ -99,7 +99,7 @@ fn unfit(condition: &Condition, call: usize) -> Option<String> {
             Some(format!("the mask leaves nothing of argument {index} of `{name}`; name some of its bits"))
         }
         Ok(Test { op: Op::Eq | Op::Ne, mask, value, .. }) if value & !mask != 0 => Some(format!(
-            "the value {value:#x} has bits outside of the mask {mask:#x}; name them in the mask, or clear them in the value"
+            "the value {value:#x} has bits outside of the mask {mask:#x}; name them in the mask, or clear them"
         )),
         Ok(_) => None,
     }
@@ -121,7 +121,9 @@ fn never(place: usize, rule: &Rule, mistakes: &mut Mistakes) {
         } else if !possible(tests) {
             mistakes.add(
                 Place::Rule(place),
-                format!("the conditions on `{name}` exclude each other, and all of a rule's must hold; make them two rules"),
+                format!(
+                    "the conditions on `{name}` exclude each other, and all must hold; make them two rules"
+                ),
             );
         } else {
             continue;
