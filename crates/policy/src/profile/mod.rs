@@ -22,7 +22,7 @@ use crate::policy::{Filesystem, Grant, HostUser, IdMap, Layer, Process};
 use crate::{Access, Guarantee, Policy, Problem, Refusal};
 
 /// The built-in profiles, as (name, file).
-pub const BUILTIN_PROFILES: [(&str, &str); 7] = [
+pub const BUILTIN_PROFILES: [(&str, &str); 9] = [
     ("default", include_str!("../../profiles/default.json")),
     ("minimal", include_str!("../../profiles/minimal.json")),
     ("python-safe", include_str!("../../profiles/python-safe.json")),
@@ -30,6 +30,8 @@ pub const BUILTIN_PROFILES: [(&str, &str); 7] = [
     ("shell-readonly", include_str!("../../profiles/shell-readonly.json")),
     ("build", include_str!("../../profiles/build.json")),
     ("agent", include_str!("../../profiles/agent.json")),
+    ("mcp", include_str!("../../profiles/mcp.json")),
+    ("service", include_str!("../../profiles/service.json")),
 ];
 
 /// How a profile file is written.

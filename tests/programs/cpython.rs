@@ -1,0 +1,261 @@
+//! CPython's own tests. Every test that passes outside passes inside, but for the few that a sandbox must refuse.
+//!
+//! An ordinary run takes the modules that ask the kernel for most. `RINGFENCE_PROGRAMS=all` takes every module of the
+//! package libpython3.11-testsuite and prints a table; `RINGFENCE_PROGRAMS="test_os test_time"` takes those.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::chown;
+use std::process::Command;
+use std::sync::Mutex;
+
+use support::{Outcome, Scene, is_root, ringfence};
+
+use crate::compare::{finish, variables};
+
+const PYTHON: &str = "/usr/bin/python3.11";
+
+/// What runs a module and says how each of its tests ended.
+const RUNNER: &str = include_str!("cpython.py");
+
+/// A user of every Linux with an entry in its list of users, which some tests look up.
+const NOBODY: u32 = 65_534;
+
+/// No module takes longer: one that does hangs.
+const LONGEST: &str = "1200";
+
+/// The modules of an ordinary run: files, processes, threads, signals, sockets, terminals, memory, clocks.
+const EVERYDAY: [&str; 40] = [
+    "test_asyncore",
+    "test_cmd_line",
+    "test_ctypes",
+    "test_dbm_gnu",
+    "test_eintr",
+    "test_epoll",
+    "test_fcntl",
+    "test_file_eintr",
+    "test_fileio",
+    "test_fork1",
+    "test_getpass",
+    "test_glob",
+    "test_grp",
+    "test_hashlib",
+    "test_httpservers",
+    "test_ioctl",
+    "test_mmap",
+    "test_multiprocessing_main_handling",
+    "test_openpty",
+    "test_os",
+    "test_pathlib",
+    "test_pipes",
+    "test_platform",
+    "test_poll",
+    "test_posix",
+    "test_pty",
+    "test_pwd",
+    "test_resource",
+    "test_select",
+    "test_shutil",
+    "test_socketserver",
+    "test_stat",
+    "test_tempfile",
+    "test_thread",
+    "test_threadsignals",
+    "test_time",
+    "test_timeout",
+    "test_uuid",
+    "test_wait3",
+    "test_wait4",
+];
+
+/// What a sandbox must refuse.
+struct Refused {
+    /// How the names of the tests begin.
+    tests: &'static str,
+    /// Part of what they then say.
+    said: &'static str,
+    why: &'static str,
+}
+
+const REFUSED: [Refused; 3] = [
+    Refused {
+        tests: "test.",
+        said: "[Errno 30] Read-only file system: '/usr/lib/",
+        why: "removing a name that does not exist is EROFS on a read-only mount, and ENOENT elsewhere: the system is read-only",
+    },
+    Refused {
+        tests: "test.test_os.ChownFileTests.",
+        said: "more than one user",
+        why: "the list of users holds the program's own",
+    },
+    Refused {
+        tests: "test.test_largefile.",
+        said: "of free disk space",
+        why: "/tmp is memory of a bounded size",
+    },
+];
+
+/// What a module's run said.
+struct Answer {
+    outcome: Outcome,
+    /// How each test ended: the ending and, when it did not pass, the reason.
+    endings: BTreeMap<String, (String, String)>,
+}
+
+impl Answer {
+    fn read(outcome: Outcome) -> Self {
+        let lines = outcome.stdout.lines().filter_map(|line| line.strip_prefix("@@ "));
+        let endings = lines.filter_map(|line| {
+            let (ending, rest) = line.split_once(' ')?;
+            // The test's name may hold words in brackets; the reason follows two spaces.
+            let (test, reason) = rest.split_once("  ").unwrap_or((rest, ""));
+            Some((test.to_owned(), (ending.to_owned(), reason.to_owned())))
+        });
+        Self { endings: endings.collect(), outcome }
+    }
+
+    /// Why a test did not pass. The parts of a test have names of their own, which begin with the test's.
+    fn said_of(&self, test: &str) -> &str {
+        let mut found = self.endings.range(test.to_owned()..).take_while(|(name, _)| name.starts_with(test));
+        found.find(|(_, ending)| ending.0 != "passed").map_or("did not run", |(_, ending)| &ending.1)
+    }
+
+    fn passed(&self) -> BTreeSet<&str> {
+        self.endings
+            .iter()
+            .filter(|(_, ending)| ending.0 == "passed")
+            .map(|(test, _)| test.as_str())
+            .collect()
+    }
+}
+
+/// One row of the table.
+struct Row {
+    module: String,
+    outside: i32,
+    inside: i32,
+    /// The tests that passed outside.
+    passed: usize,
+    /// Those that did not pass inside, with the reason that the test gave and the one that we know.
+    lost: Vec<(String, String, Option<&'static str>)>,
+}
+
+impl Row {
+    fn is_unexpected(&self) -> bool {
+        let passes_outside = self.outside == 0;
+        let unexplained = self.lost.iter().any(|(_, _, why)| why.is_none());
+        passes_outside && (unexplained || self.lost.is_empty() && self.inside != 0)
+    }
+
+    fn print(&self) {
+        let Self { module, outside, inside, passed, lost } = self;
+        println!("{module:36} {outside:>4} {inside:>4} {passed:>5} {:>5}", passed - lost.len());
+        for (test, said, why) in lost {
+            println!("    {test}: {said} | {}", why.unwrap_or("NOT EXPECTED"));
+        }
+    }
+}
+
+fn outside(module: &str) -> Answer {
+    let scene = Scene::new();
+    let tmp = scene.folder("tmp");
+    let mut command = Command::new("timeout");
+    // Who starts the tests may ignore signals; the tests of signals need them as they are.
+    command.args(["--kill-after=9", LONGEST, "env", "--default-signal"]);
+    if is_root() {
+        // A sandbox of root is an ordinary user; so is what it is compared with.
+        for folder in [&tmp, &scene.home(), &scene.path("here")] {
+            chown(folder, Some(NOBODY), Some(NOBODY)).expect("root may");
+        }
+        let user = NOBODY.to_string();
+        command.args(["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "--"]);
+    }
+    command.args([PYTHON, "-c", RUNNER, module]).current_dir(scene.path("here")).env_clear();
+    command.envs(variables(&scene)).env("TMPDIR", tmp);
+    Answer::read(finish(module, command))
+}
+
+fn inside(module: &str) -> Answer {
+    let scene = Scene::new();
+    let mut command = Command::new(ringfence());
+    command.args(["run", "-p", "python-safe", "--timeout", LONGEST]);
+    if is_root() {
+        let user = NOBODY.to_string();
+        command.args(["--uid", &user, "--gid", &user]);
+    }
+    command.args(["--", PYTHON, "-c", RUNNER, module]);
+    command.current_dir(scene.path("here")).env_clear().envs(variables(&scene));
+    Answer::read(finish(module, command))
+}
+
+fn compare(module: &str) -> Row {
+    let outside = outside(module);
+    let mut row = row(module, &outside, &inside(module));
+    if row.is_unexpected() {
+        // Some of these tests fail now and then anywhere: what is refused is refused every time.
+        println!("{module}: once more: {:?}", row.lost);
+        row = self::row(module, &outside, &inside(module));
+    }
+    row
+}
+
+fn row(module: &str, outside: &Answer, inside: &Answer) -> Row {
+    let passed = outside.passed();
+    let still = inside.passed();
+    let lost = passed.difference(&still).map(|test| {
+        let said = inside.said_of(test);
+        let fits = |refused: &&Refused| test.starts_with(refused.tests) && said.contains(refused.said);
+        ((*test).to_owned(), said.to_owned(), REFUSED.iter().find(fits).map(|refused| refused.why))
+    });
+    Row {
+        module: module.to_owned(),
+        outside: outside.outcome.status,
+        inside: inside.outcome.status,
+        passed: passed.len(),
+        lost: lost.collect(),
+    }
+}
+
+/// Every module that the package has.
+fn all() -> Vec<String> {
+    let mut command = Command::new(PYTHON);
+    command.args(["-m", "test", "--list-tests"]);
+    let listed = finish("the list of modules", command);
+    let modules: Vec<_> = listed.stdout.lines().map(str::to_owned).collect();
+    assert!(modules.len() > 400, "{listed:#?}");
+    modules
+}
+
+/// Runs modules, two at a time: most of them wait for something most of the time.
+fn table(modules: Vec<String>) -> Vec<Row> {
+    let waiting = Mutex::new(modules.into_iter());
+    let next = || waiting.lock().expect("no panic").next();
+    let work = || std::iter::from_fn(next).map(|module| compare(&module)).collect::<Vec<_>>();
+    let mut rows: Vec<Row> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect()
+    });
+    rows.sort_by(|a, b| a.module.cmp(&b.module));
+    rows
+}
+
+#[test]
+fn cpythons_own_tests_pass_inside_as_they_do_outside() {
+    let package = std::path::Path::new("/usr/lib/python3.11/test/test_os.py");
+    if !package.is_file() {
+        return support::not_reachable("CPython's own tests", "install Debian's libpython3.11-testsuite");
+    }
+    let modules = match std::env::var("RINGFENCE_PROGRAMS") {
+        Ok(wanted) if wanted == "all" => all(),
+        Ok(wanted) => wanted.split_whitespace().map(str::to_owned).collect(),
+        Err(_) => EVERYDAY.map(str::to_owned).to_vec(),
+    };
+    let rows = table(modules);
+    println!("{:36} {:>4} {:>4} {:>5} {:>5}", "module", "out", "in", "tests", "in");
+    rows.iter().for_each(Row::print);
+    let passing: Vec<_> = rows.iter().filter(|row| row.outside == 0).collect();
+    let same = passing.iter().filter(|row| row.inside == 0 && row.lost.is_empty()).count();
+    println!("{} modules; {} pass outside, {same} of them do the same inside", rows.len(), passing.len());
+    assert!(!passing.is_empty(), "no module passes outside");
+    let unexpected: Vec<_> = rows.iter().filter(|row| row.is_unexpected()).map(|row| &row.module).collect();
+    assert!(unexpected.is_empty(), "they differ inside: {unexpected:?}");
+}
