@@ -1,4 +1,4 @@
-use ringfence_seccomp::{Arch, Filter};
+use ringfence_seccomp::{Arch, Filter, Violation};
 
 use super::*;
 
