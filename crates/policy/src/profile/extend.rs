@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::model::{FilesystemSection, Profile, SyscallsSection};
+use super::reduce::reduced;
 use crate::{Limits, Problem};
 
 impl Profile {
@@ -33,8 +34,16 @@ impl Profile {
         }
         Ok(match below {
             None => self,
-            Some(below) => self.over(below),
+            Some(below) => self.over(below).with_reduced_rules().0,
         })
+    }
+
+    /// The same answers to every system call, without words that change none; and the names that went.
+    pub(super) fn with_reduced_rules(mut self) -> (Self, Vec<String>) {
+        let rules = std::mem::take(&mut self.syscalls).into_rules();
+        let (rules, dropped) = reduced(rules, self.on_violation.unwrap_or_default());
+        self.syscalls = SyscallsSection::of_rules(rules);
+        (self, dropped)
     }
 
     /// This profile's word on top of another's.

@@ -191,7 +191,14 @@ pub(super) fn read(tree: &Node) -> Result<Profile, Vec<Mistake>> {
     if mistakes.is_empty() {
         mistakes = judge::judge_foreign(&profile, tree);
     }
-    if mistakes.is_empty() { Ok(profile) } else { Err(mistakes) }
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let (mut profile, dropped) = profile.with_reduced_rules();
+    if !dropped.is_empty() {
+        profile.notes.push(format!("left out, for every policy answers them alike: {}", dropped.join(", ")));
+    }
+    Ok(profile)
 }
 
 struct Reading<'a> {

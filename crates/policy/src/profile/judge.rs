@@ -1,16 +1,21 @@
 //! What serde cannot see: values that no sandbox could have, and words that contradict each other.
 
-use ringfence_seccomp::{Place, Syscalls, check};
+use ringfence_seccomp::{Place, Syscalls, Violation, check, floor};
 
 use super::extend::same;
 use super::mistake::Mistake;
 use super::model::Profile;
+use super::near::did_you_mean;
 use super::read;
+use super::reduce::known_names;
 use super::tree::Step::{Item, Key};
 use super::tree::{Node, Span, Step, Value, plain};
 use crate::policy::check_hostname;
 use crate::words::{absolute, plain_path};
 use crate::{Base, Policy};
+
+/// MAX_ERRNO of linux/err.h.
+const MOST_ERRNO: u16 = 4095;
 
 /// Reads a profile of ours and judges it.
 ///
@@ -55,12 +60,33 @@ fn judge(profile: &Profile, tree: &Node) -> Vec<Mistake> {
 pub(super) fn judge_foreign(profile: &Profile, tree: &Node) -> Vec<Mistake> {
     let rules: Syscalls = profile.syscalls.clone().into_rules();
     let whole = &tree.find(&[Key("syscalls")]).span;
-    let of_rules = check(&rules).into_iter().map(|mistake| {
-        let word = word_at(&rules, mistake.place);
-        let found = word.and_then(|word| find_text(tree, word));
-        Mistake::new(found.map_or(whole, |node| &node.span).clone(), mistake.message)
+    let known = known_names();
+    let words = [&rules.allow, &rules.deny, &rules.kill, &rules.log].into_iter();
+    let words = words.chain(rules.rules.iter().map(|rule| &rule.syscalls)).flatten();
+    let mut unknown: Vec<&str> = words.map(String::as_str).filter(|word| !known.contains(word)).collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    let say = |word: &str| {
+        let near = did_you_mean(word, known.iter().copied());
+        let span = find_text(tree, word).map_or(whole, |node| &node.span).clone();
+        Mistake::new(span, format!("unknown syscall `{}`{near}", plain(word)))
+    };
+    let mut mistakes: Vec<_> = unknown.into_iter().map(say).collect();
+    let arguments = check(&rules).into_iter().filter_map(|mistake| match mistake.place {
+        Place::RuleArgument(rule, _) => {
+            let name = rules.rules.get(rule)?.syscalls.first()?;
+            let span = find_text(tree, name).map_or(whole, |node| &node.span).clone();
+            Some(Mistake::new(span, mistake.message))
+        }
+        _ => None,
     });
-    let mut mistakes: Vec<_> = of_rules.collect();
+    mistakes.extend(arguments);
+    if let Some(Violation::Errno(errno)) = profile.on_violation
+        && !(1..=MOST_ERRNO).contains(&errno)
+    {
+        let message = format!("the error number {errno} is none; use 1 to {MOST_ERRNO}");
+        mistakes.push(Mistake::new(whole.clone(), message));
+    }
     let files = &profile.filesystem;
     let memory =
         files.tmpfs.iter().map(|memory| memory.path.to_string_lossy()).map(|path| absolute(&path).err());
@@ -72,20 +98,6 @@ pub(super) fn judge_foreign(profile: &Profile, tree: &Node) -> Vec<Mistake> {
             .map(|why| Mistake::new(tree.find(&[Key("filesystem")]).span.clone(), why)),
     );
     or_of_policy(mistakes, profile)
-}
-
-/// The name that a mistake is about.
-fn word_at(rules: &Syscalls, place: Place) -> Option<&str> {
-    let word = match place {
-        Place::Allow(index) => rules.allow.get(index),
-        Place::Deny(index) => rules.deny.get(index),
-        Place::Kill(index) => rules.kill.get(index),
-        Place::Log(index) => rules.log.get(index),
-        Place::Rule(rule) | Place::RuleArgument(rule, _) => rules.rules.get(rule)?.syscalls.first(),
-        Place::RuleName(rule, name) => rules.rules.get(rule)?.syscalls.get(name),
-        Place::Whole => None,
-    };
-    word.map(String::as_str)
 }
 
 /// The first text in the tree that is this one.
@@ -267,9 +279,29 @@ impl Judge<'_> {
 
     fn syscalls(&mut self, profile: &Profile) {
         let rules: Syscalls = profile.syscalls.clone().into_rules();
+        if let Some(Violation::Errno(errno)) = profile.on_violation
+            && !(1..=MOST_ERRNO).contains(&errno)
+        {
+            let message = format!("the error number {errno} is none; use 1 to {MOST_ERRNO}, 1 is EPERM");
+            return self.say(&[Key("on_violation"), Key("errno")], message);
+        }
         for mistake in check(&rules) {
             let span = span_of(self.tree, mistake.place);
             self.mistakes.push(Mistake::new(span, mistake.message));
+        }
+        // What is killed by name must be killed: the floor answers its own calls as violations are answered.
+        let kills = match profile.on_violation {
+            Some(violation) => violation == Violation::Kill,
+            None => !profile.extends.is_empty(),
+        };
+        for (index, name) in rules.kill.iter().enumerate().filter(|_| !kills) {
+            if floor().any(|refused| refused == name) {
+                let message = format!(
+                    "`{name}` is refused under every policy as a violation is; leave it out, or make `on_violation` \
+                     \"kill\""
+                );
+                self.say(&[Key("syscalls"), Key("kill"), Item(index)], message);
+            }
         }
     }
 }

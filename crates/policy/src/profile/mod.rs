@@ -9,6 +9,7 @@ mod model;
 mod near;
 mod oci;
 mod read;
+mod reduce;
 mod schema;
 mod tree;
 

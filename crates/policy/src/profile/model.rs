@@ -124,6 +124,11 @@ pub(super) struct SyscallsSection {
 }
 
 impl SyscallsSection {
+    pub(super) fn of_rules(rules: Syscalls) -> Self {
+        let Syscalls { allow, deny, kill, log, rules } = rules;
+        Self { allow: Some(allow), deny, kill, log, rules }
+    }
+
     pub(super) fn into_rules(self) -> Syscalls {
         Syscalls {
             allow: self.allow.unwrap_or_default(),

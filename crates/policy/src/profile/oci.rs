@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use ringfence_seccomp::{Action, Comparison, Condition, Place, Rule, Syscalls, Violation, check};
+use ringfence_seccomp::{Action, Comparison, Condition, Rule, Syscalls, Violation};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::judge::judge_foreign;
 use super::mistake::Mistake;
 use super::model::{Profile, SyscallsSection};
+use super::reduce::{known_names, reduced};
 use super::tree::Step::{Item, Key};
 use super::tree::{self, Node, Step, plain};
 use super::{Mistakes, read};
@@ -185,21 +186,27 @@ fn read_filter(tree: &Node, facts: &Facts) -> Result<OciFilter, Vec<Mistake>> {
         unknown: Vec::new(),
         notes: Vec::new(),
     };
-    let mut reading = Reading { tree, facts, filter, mistakes };
+    let mut reading = Reading { tree, facts, names: known_names(), filter, mistakes };
     reading.default(&written);
     for (index, block) in written.syscalls.into_iter().flatten().enumerate() {
         reading.block(index, block);
     }
-    let Reading { filter, mut mistakes, .. } = reading;
+    let Reading { mut filter, mut mistakes, .. } = reading;
     if mistakes.is_empty() {
         mistakes = judge_foreign(&filter.clone().into_profile(), tree);
     }
-    if mistakes.is_empty() { Ok(filter) } else { Err(mistakes) }
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    // Engines' filters name much that changes nothing here.
+    filter.syscalls = reduced(filter.syscalls, filter.on_violation).0;
+    Ok(filter)
 }
 
 struct Reading<'a> {
     tree: &'a Node,
     facts: &'a Facts,
+    names: BTreeSet<&'static str>,
     filter: OciFilter,
     mistakes: Vec<Mistake>,
 }
@@ -326,15 +333,11 @@ impl Reading<'_> {
 
     /// The names that our tables have.
     fn known(&mut self, names: impl Iterator<Item = String>) -> Vec<String> {
-        let names: Vec<String> = names.collect();
-        let asked = Syscalls { allow: names.clone(), ..Syscalls::default() };
-        let unknown: Vec<usize> = check(&asked)
-            .iter()
-            .filter_map(|mistake| if let Place::Allow(index) = mistake.place { Some(index) } else { None })
-            .collect();
         let mut known = Vec::new();
-        for (index, name) in names.into_iter().enumerate() {
-            let list = if unknown.contains(&index) { &mut self.filter.unknown } else { &mut known };
+        for name in names {
+            // A group is a word of ours, and none of the engines'.
+            let is_known = self.names.contains(name.as_str()) && !name.starts_with('@');
+            let list = if is_known { &mut known } else { &mut self.filter.unknown };
             if !list.contains(&name) {
                 list.push(name);
             }

@@ -44,7 +44,7 @@ impl JsonSchema for ViolationShape {
                 { "enum": ["errno", "kill", "log"] },
                 {
                     "type": "object",
-                    "properties": { "errno": { "type": "integer", "minimum": 0, "maximum": 4095 } },
+                    "properties": { "errno": { "type": "integer", "minimum": 1, "maximum": 4095 } },
                     "required": ["errno"],
                     "additionalProperties": false,
                 },
@@ -74,7 +74,7 @@ impl JsonSchema for RuleShape {
                         "type": "object",
                         "properties": {
                             "index": { "type": "integer", "minimum": 0, "maximum": 5 },
-                            "op": { "enum": ["eq", "ne", "lt", "le", "gt", "ge"] },
+                            "op": { "enum": ["eq", "masked_eq", "ne", "lt", "le", "gt", "ge"] },
                             "value": { "type": "integer" },
                             "mask": { "type": ["integer", "null"], "minimum": 0 },
                         },
@@ -85,7 +85,7 @@ impl JsonSchema for RuleShape {
                 "action": { "enum": ["allow", "log", "notify", "errno", "trap", "kill"] },
                 "errno": {
                     "description": "The error number of the action `errno`; EPERM when not said.",
-                    "type": ["integer", "null"], "minimum": 0, "maximum": 4095,
+                    "type": ["integer", "null"], "minimum": 1, "maximum": 4095,
                 },
             },
             "required": ["syscalls", "action"],

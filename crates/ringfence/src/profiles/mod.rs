@@ -196,8 +196,9 @@ impl Profiles {
         if demand == Demand::Trusted && !reading.trusting {
             self.check_trusted(&file)?;
         }
+        let shown = path.strip_prefix(&self.directory).unwrap_or(path);
         let profile =
-            Profile::parse(&file.text, format_of(path)).map_err(|mistakes| mistakes.in_file(path))?;
+            Profile::parse(&file.text, format_of(path)).map_err(|mistakes| mistakes.in_file(shown))?;
         let folder = file.path.parent().unwrap_or(Path::new("/")).to_owned();
         reading.within.push(file.path.clone());
         reading.files.push((file.path, file.sha256));

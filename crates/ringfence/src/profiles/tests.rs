@@ -158,7 +158,7 @@ fn extending_does_not_lead_around_trust() {
     let base = scene.file("here/base.json", r#"{"network": "host"}"#);
     scene.file("here/profiles/job.json", r#"{"extends": "../base.json"}"#);
     let trusted = scene.profiles.trust(Path::new("profiles/job.json")).unwrap();
-    assert_eq!(trusted.with, [base.clone()]);
+    assert_eq!(trusted.with, std::slice::from_ref(&base));
     let found = scene.found("job");
     assert_eq!(found.files.len(), 2);
     assert_eq!(found.into_policy().network, ringfence_policy::Network::Host);
@@ -185,7 +185,7 @@ fn lists_append_scalars_replace_and_the_nearer_word_holds() {
     );
     scene.file(
         "here/b.toml",
-        "extends = ['a.json', 'minimal']\n[filesystem]\nread = ['.']\n[syscalls]\nallow = ['ptrace']\n\
+        "extends = ['a.json', 'minimal']\n[filesystem]\nread = ['.']\n[syscalls]\nallow = ['ptrace', 'kcmp']\n\
          [limits]\ntimeout = 5\n[environment]\npass = ['A']\n[environment.set]\nB = '2'\n",
     );
     let policy = scene.found("b.toml").into_policy();
@@ -194,8 +194,8 @@ fn lists_append_scalars_replace_and_the_nearer_word_holds() {
     assert_eq!(grants, [(Path::new("."), ringfence_policy::Access::Read)]);
     assert_eq!(policy.filesystem.deny, ["~/.ssh"]);
     assert_eq!(policy.filesystem.toolchain, ringfence_policy::Toolchain::None, "minimal's");
-    assert_eq!(policy.syscalls.allow, ["@default", "ptrace"]);
-    assert_eq!(policy.syscalls.deny, ["ptrace"], "and so it stays denied");
+    assert_eq!(policy.syscalls.allow, ["@default", "kcmp"]);
+    assert_eq!(policy.syscalls.deny, ["ptrace"], "it stays denied, whoever allows it");
     assert_eq!(policy.limits.timeout, Some(std::time::Duration::from_secs(5)));
     assert_eq!(policy.limits.nofile, Some(64), "minimal comes after a.json");
     assert_eq!(policy.environment.pass, ["A"]);
