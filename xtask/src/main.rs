@@ -28,8 +28,8 @@ const COMMANDS: [Command; 6] = [
     Command { name: "tidy", options: "", summary: "the house rules over every source file", run: tidy::run },
     Command {
         name: "bench",
-        options: "[--runs N] [--json]",
-        summary: "start to exit beside plain fork+exec and bubblewrap; system calls; memory",
+        options: "[--filter] [--runs N] [--json]",
+        summary: "start to exit beside plain fork+exec and bubblewrap; system calls; memory; or a filter's cost",
         run: bench::run,
     },
     Command {

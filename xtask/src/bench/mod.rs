@@ -3,6 +3,7 @@
 //! Everything is interleaved in one run and compared pair by pair; a time alone passes or fails nothing.
 
 mod contenders;
+mod filter;
 mod memory;
 mod program;
 mod statistics;
@@ -34,11 +35,16 @@ struct Results {
 
 pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let json = arguments.flag("--json");
-    let runs = arguments.value("--runs")?.unwrap_or_else(|| "500".to_owned());
+    let only_filter = arguments.flag("--filter");
+    let default = if only_filter { "100" } else { "500" };
+    let runs = arguments.value("--runs")?.unwrap_or_else(|| default.to_owned());
     arguments.finish()?;
     let runs: usize = runs.parse().ok().filter(|runs| *runs > 0).ok_or_else(|| {
         Failure::Usage(format!("--runs wants a number of rounds greater than zero, not `{runs}`"))
     })?;
+    if only_filter {
+        return filter::run(runs, json);
+    }
     let results = measure(runs)?;
     if json {
         println!("{:#}", results.json());
