@@ -10,6 +10,7 @@
 mod answers;
 mod compare;
 mod controls;
+mod exec_once;
 mod facts;
 mod interpreter;
 mod kernel;
