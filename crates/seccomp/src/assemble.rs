@@ -13,9 +13,6 @@ pub(crate) enum Spot {
     At(usize),
 }
 
-/// How far a conditional jump reaches.
-const REACH: usize = 255;
-
 #[derive(Default)]
 pub(crate) struct Assembler {
     /// The last instruction comes first.
@@ -78,13 +75,13 @@ impl Assembler {
         spot(&spots, block.entry)
     }
 
-    /// How many instructions a jump written now would skip, when it reaches.
+    /// How many instructions a jump written now would skip, when it reaches: at most 255.
     fn distance(&self, spot: Spot) -> Option<u8> {
         let place = match spot {
             Spot::Answer(answer) => self.answers.iter().find(|(known, _)| *known == answer)?.1,
             Spot::At(place) => place,
         };
-        self.skipped(place).filter(|skipped| *skipped <= REACH)?.try_into().ok()
+        self.skipped(place)?.try_into().ok()
     }
 
     fn skipped(&self, place: usize) -> Option<usize> {
