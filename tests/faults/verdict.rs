@@ -129,7 +129,8 @@ fn names(injection: &Injection, seen: &Seen, errno: &str) -> Result<(), String> 
     let error = |name: &str| seen.error(name).and_then(Value::as_str);
     // A read-back that found what the failure led to says what it found.
     if error("code") == Some("verify") {
-        return Ok(());
+        let step = error("step").filter(|step| !step.is_empty());
+        return step.map(drop).ok_or_else(|| "the report does not name the step".to_owned());
     }
     if !seen.stderr.contains(errno) {
         return Err(format!("the message does not name {errno}"));

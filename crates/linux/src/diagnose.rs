@@ -168,9 +168,13 @@ fn changed(step: Option<&Step>) -> Problem {
 
 /// The kernel said yes and did something else: nothing is trusted after that.
 fn mismatch(plan: &Plan, record: &Record) -> Problem {
-    let index = usize::try_from(record.detail >> 32).unwrap_or(0);
-    let step = plan.steps.get(index).map_or_else(String::new, |step| format!(" ({step})"));
-    let what = match record.detail & 0xffff_ffff {
+    let part = record.detail & 0xffff_ffff;
+    // The verification of all mounts says whose mount it is; anything else is about its own step.
+    let is_mount = matches!(part, detail::MOUNT_FLAGS | detail::MISSING_MOUNT);
+    let index = if is_mount { record.detail >> 32 } else { u64::from(record.step) };
+    let step = usize::try_from(index).ok().and_then(|index| plan.steps.get(index));
+    let step = step.map_or_else(String::new, |step| format!(" ({step})"));
+    let what = match part {
         detail::INHERITABLE => "the inheritable capabilities are others",
         detail::PERMITTED => "the permitted capabilities are others",
         detail::EFFECTIVE => "the effective capabilities are others",

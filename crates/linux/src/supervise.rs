@@ -369,7 +369,10 @@ pub(crate) fn send(control: BorrowedFd<'_>, command: &Command) -> io::Result<()>
     loop {
         match send_bytes(control, command.bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
             Err(Errno::INTR) => {}
-            other => return Ok(other.map(drop)?),
+            Err(e) => return Err(e.into()),
+            // A message goes whole or not at all (unix(7)).
+            Ok(sent) if sent == size_of::<Command>() => return Ok(()),
+            Ok(_) => return Err(errno::error(ringfence_init::sys::Errno(fault::MISMATCH))),
         }
     }
 }

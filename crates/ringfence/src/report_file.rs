@@ -66,12 +66,15 @@ impl ReportFile {
     pub fn check(&self, plan: &Plan) -> Result<(), Problem> {
         let folder =
             fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&self.folder)));
-        let unknown =
-            |why: &str| Problem::request("report", format!("the report's folder is unknown: {why}"));
-        let folder = folder.map_err(|e| unknown(&e.to_string()))?;
+        let unknown = |why: String| {
+            let what = "whether the program could write the report's folder cannot be told".to_owned();
+            Problem::request("report", what).errno(why).remedy("mount a proc file system at /proc")
+        };
+        let folder =
+            folder.map_err(|e| unknown(e.raw_os_error().map_or_else(|| e.to_string(), errno_name)))?;
         // Below an empty path nothing would be found to be writable.
         if !folder.is_absolute() {
-            return Err(unknown("it has no path"));
+            return Err(unknown("it has no path".to_owned()));
         }
         match plan.writable().iter().find(|writable| folder.starts_with(writable)) {
             None => Ok(()),
