@@ -3,6 +3,7 @@
 
 mod documents;
 mod plan;
+mod profile;
 mod refusals;
 mod tools;
 mod usage;

@@ -179,7 +179,8 @@ fn sizes_durations_and_numbers_without_meaning() {
         ("--id-map", &["all"]),
         ("--allow-degraded", &["all", "everything", "fds"]),
         ("--keep-cap", &["EVERYTHING"]),
-        ("--profile", &["none-such", ""]),
+        ("--profile", &["none-such", "", "a b", "8080:80"]),
+        ("--on-violation", &["warn", "errno:13"]),
         ("--hostname", &["", "a b", "ü"]),
     ] {
         for value in values {

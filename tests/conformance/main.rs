@@ -13,6 +13,7 @@ mod limits;
 mod network;
 mod place;
 mod precedence;
+mod profile_files;
 mod profiles;
 mod program;
 mod protected;

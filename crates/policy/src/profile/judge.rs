@@ -72,6 +72,9 @@ pub(super) fn judge_foreign(profile: &Profile, tree: &Node) -> Vec<Mistake> {
         Mistake::new(span, format!("unknown syscall `{}`{near}", plain(word)))
     };
     let mut mistakes: Vec<_> = unknown.into_iter().map(say).collect();
+    // Of the lists only the names can be wrong, and of rules without conditions too.
+    let conditional = rules.rules.iter().filter(|rule| !rule.args.is_empty()).cloned().collect();
+    let rules = Syscalls { rules: conditional, ..Syscalls::default() };
     let arguments = check(&rules).into_iter().filter_map(|mistake| match mistake.place {
         Place::RuleArgument(rule, _) => {
             let name = rules.rules.get(rule)?.syscalls.first()?;

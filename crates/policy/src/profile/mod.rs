@@ -162,4 +162,6 @@ impl Profile {
 }
 
 #[cfg(test)]
+mod builtin_tests;
+#[cfg(test)]
 mod tests;

@@ -26,11 +26,21 @@ pub(super) fn reduced(rules: Syscalls, violation: Violation) -> (Syscalls, Vec<S
     let mut dropped = Vec::new();
     strictest_of_lists(&mut rules);
     strictest_of_rules(&mut rules, violation);
+    // The floor refuses its own as a violation is answered, and no list can say otherwise.
+    let floor: BTreeSet<_> = floor().collect();
+    let mut without_floor = |names: &mut Vec<String>| {
+        let (refused, rest) =
+            std::mem::take(names).into_iter().partition(|name| floor.contains(name.as_str()));
+        *names = rest;
+        dropped.extend::<Vec<String>>(refused);
+    };
+    without_floor(&mut rules.allow);
+    without_floor(&mut rules.log);
     if violation != Violation::Kill {
-        // The floor refuses them as a violation is answered, and no list can say otherwise.
-        let floor: BTreeSet<_> = floor().collect();
-        rules.kill.retain(|name| !floor.contains(name.as_str()));
+        without_floor(&mut rules.kill);
     }
+    rules.rules.iter_mut().for_each(|rule| without_floor(&mut rule.syscalls));
+    rules.rules.retain(|rule| !rule.syscalls.is_empty());
     while drop_one_round(&mut rules, &mut dropped) {}
     dropped.sort();
     dropped.dedup();
