@@ -30,6 +30,7 @@ pub(crate) fn page() -> Vec<u8> {
     page.extend(options(policy));
 
     let mut tail = Roff::new();
+    paragraphs(&mut tail, "PROFILES", &PROFILES);
     paragraphs(&mut tail, "PATHS", &PATHS);
     tail.control("SH", ["EXIT STATUS"]);
     entries(&mut tail, &EXIT_STATUS);
@@ -56,6 +57,18 @@ const DESCRIPTION: [&str; 3] = [
      by name. The report (--report) says for each guarantee which layer of the kernel held it.",
     "When the first argument is a flag or --, run is implied. Flags end at the first word that is none. run writes \
      nothing to stdout; every line of its own on stderr begins with `ringfence: `.",
+];
+
+const PROFILES: [&str; 3] = [
+    "A profile is JSON, or TOML where its name ends in .toml; `ringfence profile schema` prints its JSON Schema. A word \
+     that holds a / or ends in .json or .toml is a path. A name is a built-in profile, or NAME.json or NAME.toml in \
+     /etc/ringfence/profiles, in ringfence/profiles below XDG_CONFIG_HOME (~/.config), or in profiles below the working \
+     directory; one that is in two of them is refused. A file that is found by its name must belong to its user or to \
+     root, and nobody else may write it.",
+    "A profile of the working directory counts once it is trusted with `ringfence profile trust FILE`, and until it or \
+     what it extends changes. Named as a path it counts as it is.",
+    "With extends a profile adds to others: lists append, scalars replace, and of one path the nearer word holds. Of all \
+     that is said of a system call the strictest answer holds.",
 ];
 
 const PATHS: [&str; 2] = [
