@@ -112,8 +112,6 @@ fn a_flag_that_is_not_built_yet_is_absent() {
         "--publish",
         "--host-port",
         "--socket",
-        "--seccomp",
-        "--on-violation",
         "--events",
         "--explain",
         "--end-with-stdin",

@@ -60,7 +60,7 @@ pub(crate) enum ProfileTask {
     /// Print one with all that it extends, as JSON
     Show {
         /// The profile's name, or its file
-        #[arg(value_name = "NAME|FILE", value_parser = values::ProfileParser, value_hint = ValueHint::FilePath)]
+        #[arg(value_name = "NAME|FILE", value_parser = values::ProfileParser)]
         name: String,
     },
     /// Say everything that is wrong with a profile file, line by line

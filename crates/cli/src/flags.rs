@@ -19,7 +19,7 @@ use crate::values;
 pub(crate) struct PolicyFlags {
     /// What the policy begins as, by name or by file; flags override it
     #[arg(short, long, value_name = "NAME|FILE", value_parser = values::ProfileParser, default_value = "default")]
-    #[arg(help_heading = "Policy", value_hint = ValueHint::FilePath)]
+    #[arg(help_heading = "Policy")]
     pub(crate) profile: String,
 
     /// Do without one guarantee that this host cannot give; the report says so (repeatable)

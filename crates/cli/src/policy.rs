@@ -43,9 +43,8 @@ fn profile(word: &str, waived: &BTreeSet<Guarantee>, notes: &mut Vec<String>) ->
         None => Problem { message: format!("`--profile`: {}", problem.message), ..problem },
     };
     let found = Profiles::of_caller()?.find(word).map_err(of_word)?;
-    found.profile.check_waived(waived)?;
     notes.extend_from_slice(found.profile.notes());
-    Ok(found.into_policy())
+    found.policy(waived)
 }
 
 /// A filter replaces the profile's rules; what is said of violations comes last.

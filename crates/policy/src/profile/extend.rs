@@ -86,11 +86,11 @@ impl Profile {
 
 impl FilesystemSection {
     fn over(self, below: Self) -> Self {
-        let said = |path: &PathBuf| self.read.iter().chain(&self.write).any(|own| same(own, path));
+        let own = || self.read.iter().chain(&self.write).chain(self.tmpfs.iter().map(|memory| &memory.path));
+        let said = |path: &PathBuf| own().any(|own| same(own, path));
         let others = |paths: Vec<PathBuf>| paths.into_iter().filter(|path| !said(path)).collect::<Vec<_>>();
         let (read, write) = (others(below.read), others(below.write));
-        let own_memory = |path: &Path| self.tmpfs.iter().any(|own| same(&own.path, path));
-        let tmpfs: Vec<_> = below.tmpfs.into_iter().filter(|memory| !own_memory(&memory.path)).collect();
+        let tmpfs: Vec<_> = below.tmpfs.into_iter().filter(|memory| !said(&memory.path)).collect();
         Self {
             base: self.base.or(below.base),
             read: [read, self.read].concat(),

@@ -106,17 +106,18 @@ impl Profile {
         &self.notes
     }
 
-    /// What the file asks for and this version cannot hold.
+    /// The policy that the profile says, for a caller that does without these guarantees.
     ///
     /// # Errors
-    /// The first such thing that the caller does not do without by name.
-    pub fn check_waived(&self, waived: &BTreeSet<Guarantee>) -> Result<(), Problem> {
-        match self.needs.iter().find(|need| !waived.contains(&need.guarantee)) {
-            None => Ok(()),
-            Some(need) => {
-                Err(Refusal { guarantee: need.guarantee, why: need.why.clone(), remedy: None }.into())
-            }
+    /// The file asks for something that this version cannot hold and the caller does not do without.
+    pub fn policy(self, waived: &BTreeSet<Guarantee>) -> Result<Policy, Problem> {
+        if let Some(need) = self.needs.iter().find(|need| !waived.contains(&need.guarantee)) {
+            let refusal = Refusal { guarantee: need.guarantee, why: need.why.clone(), remedy: None };
+            return Err(refusal.into());
         }
+        let mut policy = self.into_policy();
+        policy.waived.clone_from(waived);
+        Ok(policy)
     }
 
     /// Sentences on what the file asks for and this version cannot hold.
@@ -124,9 +125,8 @@ impl Profile {
         self.needs.iter().map(|need| format!("{} (--allow-degraded={})", need.why, need.guarantee))
     }
 
-    /// The policy that the profile says.
-    #[must_use]
-    pub fn into_policy(self) -> Policy {
+    /// The policy that the profile says, whatever else its file asks for.
+    pub(crate) fn into_policy(self) -> Policy {
         let grant = |access| move |source| Grant { source, destination: None, access, layer: Layer::Profile };
         let files = self.filesystem;
         let mut grants: Vec<_> = files.read.into_iter().map(grant(Access::Read)).collect();

@@ -194,13 +194,14 @@ fn the_schema_of_the_syscall_jail_is_held_and_no_word_of_it_ignored() {
 fn what_the_jail_asks_for_and_this_version_cannot_hold_is_refused_by_name() {
     let with = |from: &str, to: &str| JAIL.replace(from, to);
     let memory = json(&with("\"max_processes\": 1", "\"max_memory_mb\": 64, \"max_processes\": 5"));
-    let problem = memory.check_waived(&BTreeSet::new()).unwrap_err();
+    let problem = memory.clone().policy(&BTreeSet::new()).unwrap_err();
     assert_eq!(problem.reason, crate::Reason::Refused);
     let said = problem.to_string();
     assert!(said.contains("max_memory_mb") && said.contains("--allow-degraded=memory"), "{said}");
-    let problem = memory.check_waived(&BTreeSet::from([Guarantee::Memory])).unwrap_err();
+    let problem = memory.clone().policy(&BTreeSet::from([Guarantee::Memory])).unwrap_err();
     assert!(problem.to_string().contains("--allow-degraded=pids"), "{problem}");
-    memory.check_waived(&BTreeSet::from([Guarantee::Memory, Guarantee::Pids])).unwrap();
+    let both = BTreeSet::from([Guarantee::Memory, Guarantee::Pids]);
+    assert_eq!(memory.policy(&both).unwrap().waived, both, "and the report says so");
     for (from, to, part) in [
         (
             "\"writable_sandbox\": \"/sandbox\"",

@@ -3,7 +3,7 @@
 //! ```no_run
 //! use ringfence::{Sandbox, profiles::Profiles};
 //!
-//! let policy = Profiles::of_caller()?.find("./profiles/job.toml")?.into_policy();
+//! let policy = Profiles::of_caller()?.find("./profiles/job.toml")?.policy(&Default::default())?;
 //! let out = Sandbox::new(policy).command("python3").arg("job.py").output()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ringfence_policy::{
-    BUILTIN_PROFILES, Capability, Facts, Format, Mistakes, OciFilter, Policy, Problem, Profile,
+    BUILTIN_PROFILES, Capability, Facts, Format, Guarantee, Mistakes, OciFilter, Policy, Problem, Profile,
 };
 
 pub use read::{LARGEST, sha256};
@@ -84,19 +84,22 @@ pub struct Found {
 }
 
 impl Found {
-    /// The policy that it says. The files that it was read from stay read-only inside, whatever is granted.
+    /// The policy that it says, for a caller that does without these guarantees (normally none). The files that it
+    /// was read from stay read-only inside, whatever is granted.
     ///
     /// A file cannot take another profile's name: the policy's is the word that it was found by.
-    #[must_use]
-    pub fn into_policy(self) -> Policy {
+    ///
+    /// # Errors
+    /// A file asks for something that this version cannot hold and the caller does not do without.
+    pub fn policy(self, waived: &BTreeSet<Guarantee>) -> Result<Policy, Problem> {
         let builtin = self.origin == Origin::BuiltIn;
-        let mut policy = self.profile.into_policy();
+        let mut policy = self.profile.policy(waived)?;
         if !builtin {
             policy.profile = self.word;
         }
         let files = self.files.into_iter().map(|file| file.to_string_lossy().into_owned());
         policy.filesystem.protected.extend(files);
-        policy
+        Ok(policy)
     }
 }
 
