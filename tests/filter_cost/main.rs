@@ -9,7 +9,7 @@ mod libseccomp;
 use std::error::Error;
 use std::time::Instant;
 
-use ringfence_policy::Profile;
+use ringfence_policy::Policy;
 use ringfence_seccomp::{Arch, Filter};
 use serde_json::json;
 
@@ -29,7 +29,7 @@ struct Subject {
 fn main() -> Result<()> {
     let rounds: usize = std::env::args().nth(1).map_or(Ok(100), |word| word.parse())?;
     let arch = Arch::NATIVE.ok_or("no architecture that filters are compiled for")?;
-    let policy = Profile::builtin("default").map_err(|problem| problem.to_string())?.into_policy();
+    let policy = Policy::builtin("default").map_err(|problem| problem.to_string())?;
     let filter =
         Filter { syscalls: policy.syscalls, on_violation: policy.on_violation, single_process: false };
     let mut notes = Vec::new();

@@ -1,13 +1,13 @@
 //! The filters that are asked about: those of the built-in profiles, and some that a person wrote.
 
-use ringfence_policy::{BUILTIN_PROFILES, Profile};
+use ringfence_policy::{BUILTIN_PROFILES, Policy};
 use ringfence_seccomp::{Action, Comparison, Condition, Filter, Rule, Syscalls, Violation};
 
 /// Every built-in profile, as it is, with one process, and with each other kind of violation.
 pub fn builtin() -> Vec<(String, Filter)> {
     let mut found = Vec::new();
     for (name, _) in BUILTIN_PROFILES {
-        let policy = Profile::builtin(name).expect("a built-in profile").into_policy();
+        let policy = Policy::builtin(name).expect("a built-in profile");
         let own =
             Filter { syscalls: policy.syscalls, on_violation: policy.on_violation, single_process: false };
         for violation in [Violation::Errno(1), Violation::Errno(13), Violation::Kill, Violation::Log] {
