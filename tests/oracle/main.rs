@@ -79,6 +79,9 @@ fn random_rules_decide_as_they_say() {
         let (filter, archs) = random::filter(&mut random);
         counts.add(check(&format!("RINGFENCE_ORACLE_SEED={own}"), &filter, &archs, &mut random));
         round += 1;
+        if round % 100 == 0 {
+            println!("so far 0 disagreements; {counts}");
+        }
     }
     println!("random rules: 0 disagreements; {counts}");
 }

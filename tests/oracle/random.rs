@@ -248,6 +248,15 @@ pub fn calls(random: &mut Random, filter: &Filter) -> Vec<Data> {
                 found.push(call);
             }
         }
+        for together in name.map(|name| together(filter, name)).unwrap_or_default() {
+            for _ in 0..12 {
+                let mut call = one(random, nr, arch, &pools);
+                for (index, values) in &together {
+                    call.args[*index] = random.pick(values);
+                }
+                found.push(call);
+            }
+        }
     }
     for call in &mut found {
         if call.arch == answers::I386 {
@@ -290,6 +299,40 @@ fn pools(filter: &Filter, name: &str) -> [Vec<u64>; 6] {
         }
     }
     pools
+}
+
+/// Values for several arguments at once: what one rule, the floor or a sentinel wants to see together. Picked alone
+/// they would almost never meet.
+fn together(filter: &Filter, name: &str) -> Vec<Vec<(usize, Vec<u64>)>> {
+    let mut found = Vec::new();
+    for rule in filter.syscalls.rules.iter().filter(|rule| facts::names(&rule.syscalls, name)) {
+        let near = |one: &Condition| {
+            let (value, garbage) = (one.value as u64, one.mask.map_or(0, |mask| !mask));
+            let step = match one.op {
+                Comparison::Eq | Comparison::MaskedEq | Comparison::Le | Comparison::Ge => 0,
+                Comparison::Ne | Comparison::Gt => 1,
+                Comparison::Lt => u64::MAX,
+            };
+            let fitting = value.wrapping_add(step);
+            (
+                usize::from(one.index),
+                vec![fitting, fitting, fitting | garbage, fitting ^ 0x1_0000_0000, value],
+            )
+        };
+        found.push(rule.args.iter().map(near).collect());
+    }
+    if name == "prctl" {
+        let option = u64::from(sentinel::OPTION);
+        let which = [sentinel::FILTER, sentinel::EXEC_ONCE].map(u64::from).to_vec();
+        found.push(vec![(0, vec![option, option | 0xffff_ffff_0000_0000]), (1, which.clone())]);
+        let beside = which.iter().flat_map(|which| [which | 0x1_0000_0000, which ^ 1]).collect();
+        found.push(vec![(0, vec![option]), (1, beside)]);
+    }
+    if name == "prlimit64" {
+        let core = vec![4, 0xffff_ffff_0000_0004];
+        found.push(vec![(1, core), (2, vec![0, 1, 0x1_0000_0000, 0xffff_ffff_0000_0000])]);
+    }
+    found
 }
 
 /// A value, its neighbours, and the value with another upper half.

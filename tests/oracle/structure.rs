@@ -46,13 +46,14 @@ fn what_always_passes_is_in_the_kernels_cache() {
 /// The same rules are the same program, whatever the process did before; and no program is near the limit.
 #[test]
 fn programs_are_small_and_the_same_each_time() {
+    let mut largest = 0;
     for (name, filter) in subjects::builtin() {
         let one = compare::program(&filter, &Arch::ALL);
         assert_eq!(one, compare::program(&filter, &Arch::ALL), "{name}");
-        let native = compare::program(&filter, &[Arch::X86_64]);
-        println!("{name}: {} instructions, {} for x86_64 alone", one.len(), native.len());
         assert!(one.len() < interpreter::LONGEST);
+        largest = largest.max(one.len());
     }
+    println!("the largest of the built-in profiles, for both architectures: {largest} instructions");
     let mut random = Random(2);
     let mut largest = 0;
     for _ in 0..40 {
