@@ -1,6 +1,6 @@
 //! Profiles in files: what they say holds, and no program that runs under one can change it, or another one.
 
-use support::{Run, Scene};
+use support::{Run, Scene, UNFILTERED};
 
 use crate::tools::text;
 
@@ -30,13 +30,13 @@ fn what_a_file_says_holds_in_either_format() {
         format!("echo $GREETING; uname -n; pwd; cat {data}/file; cat {data}/secret 2>/dev/null; ulimit -n");
     for (name, content) in [("job.json", json), ("job.toml", toml)] {
         let file = scene.file(&format!("files/{name}"), &content);
-        let outcome = run(&scene).flags(["-p", text(&file)]).shell(&line);
+        let outcome = run(&scene).flags(["-p", text(&file), UNFILTERED]).shell(&line);
         assert_eq!(outcome.stdout, "hello\nnamed\n/work\nread me64\n", "{outcome:#?}");
         assert_eq!(outcome.field("/profile"), text(&file), "a file does not choose what it is called");
     }
     // A flag's word comes after the file's.
     let file = scene.path("files/job.json");
-    let outcome = run(&scene).flags(["-p", text(&file), "--hostname", "flag"]).shell("uname -n");
+    let outcome = run(&scene).flags(["-p", text(&file), UNFILTERED, "--hostname", "flag"]).shell("uname -n");
     assert_eq!(outcome.stdout, "flag\n");
 }
 
@@ -68,7 +68,8 @@ fn no_program_can_add_a_profile_for_its_user_or_trust_one() {
     let profile = scene.file("home/.config/ringfence/profiles/mine.json", "{}");
     let trusted = scene.file("home/.local/state/ringfence/trusted.json", "{}");
     let home = scene.home();
-    let attempt = |words: &[&str]| run(&scene).flags(["-p", "minimal", "--rw", text(&home)]).probe(words);
+    let attempt =
+        |words: &[&str]| run(&scene).flags(["-p", "minimal", UNFILTERED, "--rw", text(&home)]).probe(words);
     let new = profile.with_file_name("new.json");
     for held in [&profile, &new, &trusted] {
         attempt(&["write", text(held), "{}"]).expect(&["EROFS"]);
@@ -80,7 +81,7 @@ fn no_program_can_add_a_profile_for_its_user_or_trust_one() {
     // Where they are not there yet, the receipt says that they can be made.
     let bare = Scene::new();
     let home = bare.home();
-    let outcome = run(&bare).flags(["-p", "minimal", "--rw", text(&home)]).probe(["exit", "0"]);
+    let outcome = run(&bare).flags(["-p", "minimal", UNFILTERED, "--rw", text(&home)]).probe(["exit", "0"]);
     let row = outcome.row("files");
     assert_eq!(row["status"], "partial", "{outcome:#?}");
     assert!(

@@ -36,7 +36,7 @@ fn a_wrong_request_to_run_is_125_and_to_others_2() {
         (&["report"], 2),
         (&["report", "/no/such"], 1),
         (&["profile"], 2),
-        (&["profile", "show", "none-such"], 2),
+        (&["profile", "show", "none-such"], 1),
         (&["completions", "tcsh"], 2),
         (&["man", "x"], 2),
         (&["python3", "x.py"], 2),

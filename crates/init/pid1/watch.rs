@@ -28,6 +28,8 @@ struct Watch {
     started_ns: u64,
     /// The program's process has said its last word before the exec.
     announced: bool,
+    /// It was looked at after that, and had not executed anything.
+    stayed: bool,
     started: bool,
     /// Raw status, when it has ended.
     status: Option<i32>,
@@ -63,6 +65,7 @@ pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, teller: Fd) -> ! {
         listener: None,
         started_ns,
         announced: false,
+        stayed: false,
         started: false,
         status: None,
         usage: Rusage::default(),
@@ -151,11 +154,15 @@ impl Watch {
         }
         let _nothing_left_to_read = sys::close(teller);
         self.teller = None;
-        if has_executed(self.process) {
-            self.started = true;
-            let record =
-                Record { kind: RecordKind::Started as u32, time_ns: self.started_ns, ..Record::default() };
-            steps::send(&self.plan, &record);
+        match has_executed(self.process) {
+            Ok(true) => {
+                self.started = true;
+                let (kind, time_ns) = (RecordKind::Started as u32, self.started_ns);
+                steps::send(&self.plan, &Record { kind, time_ns, ..Record::default() });
+            }
+            Ok(false) => self.stayed = true,
+            // Whatever runs there is not known to be the program: it ends here.
+            Err(fault) => self.fail_exec(fault),
         }
     }
 
@@ -238,12 +245,14 @@ impl Watch {
     /// The program ended, so the sandbox does: everything that it left running is killed.
     fn program_ended(&mut self, status: i32) {
         if !self.started {
-            // After its announcement the process says with its exit status why the exec failed (wait(2)).
-            let announced = self.announced && status & 0x7f == 0;
-            let (kind, step, errno) = if announced {
-                (RecordKind::ExecFailed, self.exec_step(), status >> 8 & 0xff)
-            } else {
-                (RecordKind::Failed, self.fork_step, fault::DIED)
+            // A process that has announced its exec, and is known not to have done it, says why with its exit
+            // status (wait(2)); 0 is what an exec that reported success would leave.
+            let (kind, step, errno) = match status {
+                0 if self.announced && self.stayed => (RecordKind::Failed, self.exec_step(), fault::MISMATCH),
+                _ if self.announced && self.stayed && status & 0x7f == 0 => {
+                    (RecordKind::ExecFailed, self.exec_step(), status >> 8 & 0xff)
+                }
+                _ => (RecordKind::Failed, self.fork_step, fault::DIED),
             };
             let (kind, step, ended) = (kind as u32, step as u32, self.ended);
             let record = Record { kind, step, errno, status, ended, ..Record::default() };
@@ -349,18 +358,14 @@ impl Watch {
 
 /// Does the process, alive or not yet reaped, run a program that it executed? The ninth field of its `stat`
 /// are the kernel's flags (proc_pid_stat(5)); the name before them may hold anything but ends at the last `)`.
-fn has_executed(process: i32) -> bool {
+fn has_executed(process: i32) -> Result<bool, Fault> {
     let mut path = [0_u8; 40];
-    let path = filter::in_proc(&mut path, process, b"/stat");
-    read_flags(path).is_ok_and(|flags| flags.is_some_and(|flags| flags & abi::PF_FORKNOEXEC == 0))
-}
-
-fn read_flags(path: &core::ffi::CStr) -> Result<Option<u64>, Fault> {
-    let mut lines = Lines::open(path)?;
+    let mut lines = Lines::open(filter::in_proc(&mut path, process, b"/stat"))?;
     let flags = lines.next()?.and_then(|line| {
         let after = line.iter().rposition(|byte| *byte == b')')?;
         crate::text::words(line.get(after + 1..)?).nth(6).and_then(|word| number(word, 10))
     });
     lines.close()?;
-    Ok(flags)
+    let flags = flags.ok_or(Fault::mismatch(detail::INCOMPLETE))?;
+    Ok(flags & abi::PF_FORKNOEXEC == 0)
 }

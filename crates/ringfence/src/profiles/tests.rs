@@ -194,7 +194,9 @@ fn lists_append_scalars_replace_and_the_nearer_word_holds() {
     assert_eq!(grants, [(Path::new("."), ringfence_policy::Access::Read)]);
     assert_eq!(policy.filesystem.deny, ["~/.ssh"]);
     assert_eq!(policy.filesystem.toolchain, ringfence_policy::Toolchain::None, "minimal's");
-    assert_eq!(policy.syscalls.allow, ["@default", "kcmp"]);
+    let minimal = Policy::builtin("minimal").unwrap().syscalls.allow;
+    let lists = [vec!["@default".to_owned()], minimal, vec!["kcmp".to_owned()]];
+    assert_eq!(policy.syscalls.allow, lists.concat(), "a.json's, minimal's, its own");
     assert_eq!(policy.syscalls.deny, ["ptrace"], "it stays denied, whoever allows it");
     assert_eq!(policy.limits.timeout, Some(std::time::Duration::from_secs(5)));
     assert_eq!(policy.limits.nofile, Some(64), "minimal comes after a.json");
