@@ -52,9 +52,12 @@ impl Place {
         scene.file("here/deep/a.key", "k");
         std::os::unix::fs::symlink(real, &link).expect("a link in our own folder");
         let (secret, link, glob) = (shown(secret), shown(link), shown(glob));
+        // The program executes itself, once: that has steps of its own.
+        let once = r#"{ "filesystem": { "read": ["."] }, "syscalls": { "allow": ["@default"], "deny": ["@exec"] } }"#;
+        let once = shown(scene.file("profile/once.json", once));
         let (writable, elsewhere) = (shown(scene.folder("writable")), shown(scene.folder("elsewhere")));
         let flags = format!(
-            "--rw {writable} --bind {elsewhere}:/opt/elsewhere:ro --tmpfs /scratch:1M --deny {secret} --deny {link} \
+            "-p {once} --rw {writable} --bind {elsewhere}:/opt/elsewhere:ro --tmpfs /scratch:1M --deny {secret} --deny {link} \
              --deny {glob} --nofile 64 --file-size 1M --stack 4M --timeout 30s --hostname faults \
              --keep-cap net_bind_service --uid 7 --gid 8"
         );
