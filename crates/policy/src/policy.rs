@@ -151,9 +151,11 @@ pub struct Limits {
     pub grace: Option<Duration>,
     /// Processes and threads at once. Only 1 can be held without a cgroup: by the filter of system calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1))]
     pub pids: Option<u64>,
     /// Open files of one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub nofile: Option<u64>,
     /// Size of one file.
     #[serde(default, skip_serializing_if = "Option::is_none")]

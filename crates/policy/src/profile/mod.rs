@@ -40,7 +40,7 @@ pub const BUILTIN_PROFILES: [(&str, &str); 9] = [
 pub enum Format {
     /// RFC 8259.
     Json,
-    /// TOML 1.0.
+    /// TOML 1.1.
     Toml,
 }
 

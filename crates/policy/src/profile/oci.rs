@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ringfence_seccomp::{Action, Comparison, Condition, Rule, Syscalls, Violation};
+use ringfence_seccomp::{Action, Comparison, Condition, Place, Rule, Syscalls, Violation, check};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -186,11 +186,12 @@ fn read_filter(tree: &Node, facts: &Facts) -> Result<OciFilter, Vec<Mistake>> {
         unknown: Vec::new(),
         notes: Vec::new(),
     };
-    let mut reading = Reading { tree, facts, names: known_names(), filter, mistakes };
+    let mut reading = Reading { tree, facts, names: known_names(), filter, blocks: Vec::new(), mistakes };
     reading.default(&written);
     for (index, block) in written.syscalls.into_iter().flatten().enumerate() {
         reading.block(index, block);
     }
+    reading.arguments();
     let Reading { mut filter, mut mistakes, .. } = reading;
     if mistakes.is_empty() {
         mistakes = judge_foreign(&filter.clone().into_profile(), tree);
@@ -208,6 +209,8 @@ struct Reading<'a> {
     facts: &'a Facts,
     names: BTreeSet<&'static str>,
     filter: OciFilter,
+    /// The block that each rule comes from.
+    blocks: Vec<usize>,
     mistakes: Vec<Mistake>,
 }
 
@@ -293,7 +296,10 @@ impl Reading<'_> {
                 Action::Allow => rules.allow.extend(names),
                 Action::Kill => rules.kill.extend(names),
                 Action::Log => rules.log.extend(names),
-                _ => rules.rules.push(Rule { syscalls: names, args, action, errno }),
+                _ => {
+                    rules.rules.push(Rule { syscalls: names, args, action, errno });
+                    self.blocks.push(index);
+                }
             }
             return;
         }
@@ -306,6 +312,19 @@ impl Reading<'_> {
         };
         for args in alternatives {
             rules.rules.push(Rule { syscalls: names.clone(), args, action, errno });
+            self.blocks.push(index);
+        }
+    }
+
+    /// Conditions that no call of their block has.
+    fn arguments(&mut self) {
+        let rules = Syscalls { rules: self.filter.syscalls.rules.clone(), ..Syscalls::default() };
+        for mistake in check(&rules) {
+            if let Place::RuleArgument(rule, _) = mistake.place
+                && let Some(block) = self.blocks.get(rule)
+            {
+                self.say(&[Key("syscalls"), Item(*block), Key("args")], mistake.message);
+            }
         }
     }
 

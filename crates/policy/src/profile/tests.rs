@@ -305,6 +305,12 @@ fn what_the_engines_can_and_this_version_cannot_is_an_error_at_its_place() {
         let said = OciFilter::parse(&text, &facts(&[])).unwrap_err().to_string();
         assert!(said.contains(part) && said.starts_with("the profile:"), "{to}: {said}");
     }
+    // The block that is wrong is shown, and not another one with the same name.
+    let text = r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+        {"names": ["lseek"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 2, "value": 0, "op": "SCMP_CMP_EQ"}]},
+        {"names": ["lseek"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 4, "value": 0, "op": "SCMP_CMP_EQ"}]}]}"#;
+    let said = OciFilter::parse(text, &facts(&[])).unwrap_err().to_string();
+    assert!(said.starts_with("the profile:3:66: `lseek` has no argument 4"), "{said}");
 }
 
 /// A generator whose every run is the same (Marsaglia's xorshift).
