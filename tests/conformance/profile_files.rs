@@ -89,3 +89,58 @@ fn no_program_can_add_a_profile_for_its_user_or_trust_one() {
         "{outcome:#?}"
     );
 }
+
+#[test]
+fn what_the_source_documents_schema_says_holds() {
+    let scene = Scene::new();
+    scene.file("here/secret", "hidden");
+    scene.file("here/kept", "kept");
+    let here = scene.path("here");
+    let here = text(&here);
+    let jail = format!(
+        r#"{{"profile_name": "jail", "description": "d", "version": "1", "syscalls": {{"default_action": "allow",
+            "errno_value": 13, "allowed": [], "blocked": ["uname"], "conditional": [{{"syscall": "openat", "rules":
+            [{{"arg": 1, "op": "masked_eq", "mask": 3, "action_if_match": "check_path", "paths_blocked": ["{here}/secret"]}}]}},
+            {{"syscall": "socket", "rules": [{{"arg": 0, "op": "masked_eq", "mask": 2, "value": 2, "action_if_match": "errno", "errno": 98}}]}}]}},
+            "filesystem": {{"protected_paths": ["{here}/kept"], "writable_sandbox": "/sandbox"}},
+            "limits": {{"max_open_files": 77, "max_execution_time_sec": 50}}}}"#
+    );
+    let file = scene.file("files/jail.json", &jail);
+    let with = |flags: &[&str], line: &str| run(&scene).flags(["--rw", "."]).flags(flags).shell(line);
+    let line = "cat secret 2>/dev/null || echo hidden; echo x 2>/dev/null >kept || echo read-only; echo x >new && cat new; \
+                echo x >/sandbox/x && cat /sandbox/x; ulimit -n";
+    let outcome = with(&["-p", text(&file)], line);
+    assert_eq!(outcome.stdout, "hidden\nread-only\nx\nx\n77\n", "{outcome:#?}");
+    let outcome = with(&["-p", text(&file)], "uname -n");
+    assert!(outcome.stdout.is_empty() && outcome.stderr.contains("Permission denied"), "{outcome:#?}");
+    assert_eq!(with(&[], "uname -n").stdout, "ringfence\n", "control");
+    assert_eq!(std::fs::read_to_string(scene.path("here/kept")).unwrap(), "kept");
+}
+
+#[test]
+fn a_filter_of_the_engines_replaces_the_rules_and_never_the_floor() {
+    let scene = Scene::new();
+    let filter = scene.file(
+        "files/filter.json",
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+            {"names": ["uname"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13},
+            {"names": ["kill"], "action": "SCMP_ACT_KILL_THREAD"}]}"#,
+    );
+    let with = |flags: &[&str], line: &str| run(&scene).flags(flags).shell(line);
+    let outcome = with(&["--seccomp", text(&filter)], "uname -n");
+    assert!(outcome.stdout.is_empty() && outcome.stderr.contains("Permission denied"), "{outcome:#?}");
+    assert_eq!(with(&[], "uname -n").stdout, "ringfence\n", "control");
+    // KILL means the process, of whichever thread (SIGSYS is 31).
+    assert_eq!(with(&["--seccomp", text(&filter)], "kill -0 $$; echo alive").status, 128 + 31);
+    assert_eq!(with(&[], "kill -0 $$; echo alive").stdout, "alive\n", "control");
+    // All is allowed, and the floor is not.
+    let outcome = with(&["--seccomp", text(&filter)], "unshare -U true || echo refused");
+    assert!(
+        outcome.stdout.ends_with("refused\n") && outcome.stderr.contains("not permitted"),
+        "{outcome:#?}"
+    );
+    // The file that it was read from stays as it is.
+    let here = scene.file("here/filter.json", &std::fs::read_to_string(&filter).unwrap());
+    let outcome = with(&["--seccomp", "filter.json", "--rw", "."], "echo >filter.json || echo held");
+    assert!(outcome.stdout == "held\n" && std::fs::metadata(here).unwrap().len() > 9, "{outcome:#?}");
+}
