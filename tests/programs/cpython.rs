@@ -153,12 +153,8 @@ impl Answer {
         found.find(|(_, ending)| ending.0 != "passed").map_or("did not run", |(_, ending)| &ending.1)
     }
 
-    fn passed(&self) -> BTreeSet<&str> {
-        self.endings
-            .iter()
-            .filter(|(_, ending)| ending.0 == "passed")
-            .map(|(test, _)| test.as_str())
-            .collect()
+    fn tests_that(&self, ended: &str) -> BTreeSet<&str> {
+        self.endings.iter().filter(|(_, ending)| ending.0 == ended).map(|(test, _)| test.as_str()).collect()
     }
 }
 
@@ -167,9 +163,10 @@ struct Row {
     module: String,
     outside: i32,
     inside: i32,
-    /// The tests that passed outside.
-    passed: usize,
-    /// Those that did not pass inside, with the reason that the test gave and the one that we know.
+    /// How many tests passed outside, and how many of them inside.
+    passed: (usize, usize),
+    /// Those that did not, and those that failed inside alone, with the reason that the test gave and the one that we
+    /// know.
     lost: Vec<(String, String, Option<&'static str>)>,
 }
 
@@ -180,19 +177,21 @@ impl Row {
         passes_outside && (unexplained || self.lost.is_empty() && self.inside != 0)
     }
 
+    /// In one piece: rows come from several threads.
     fn print(&self) {
         let Self { module, outside, inside, passed, lost } = self;
-        println!("{module:36} {outside:>4} {inside:>4} {passed:>5} {:>5}", passed - lost.len());
+        let mut text = format!("{module:36} {outside:>4} {inside:>4} {:>5} {:>5}\n", passed.0, passed.1);
         let mut known: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
         for (test, said, why) in lost {
             match why {
                 Some(why) => known.entry(why).or_insert((0, test)).0 += 1,
-                None => println!("    NOT EXPECTED: {test}: {said}"),
+                None => text += &format!("    NOT EXPECTED: {test}: {said}\n"),
             }
         }
         for (why, (count, first)) in known {
-            println!("    {count} refused, {first} first: {why}");
+            text += &format!("    {count} refused, {first} first: {why}\n");
         }
+        print!("{text}");
     }
 }
 
@@ -240,9 +239,11 @@ fn compare(module: &str) -> Row {
 }
 
 fn row(module: &str, outside: &Answer, inside: &Answer) -> Row {
-    let passed = outside.passed();
-    let still = inside.passed();
-    let lost = passed.difference(&still).map(|test| {
+    let passed = outside.tests_that("passed");
+    let still = inside.tests_that("passed");
+    let failed: BTreeSet<_> = &inside.tests_that("failed") - &outside.tests_that("failed");
+    let lost: BTreeSet<_> = &(&passed - &still) | &failed;
+    let lost = lost.iter().map(|test| {
         let said = inside.said_of(test);
         let fits = |refused: &&Refused| test.starts_with(refused.tests) && said.contains(refused.said);
         ((*test).to_owned(), said.to_owned(), REFUSED.iter().find(fits).map(|refused| refused.why))
@@ -251,7 +252,7 @@ fn row(module: &str, outside: &Answer, inside: &Answer) -> Row {
         module: module.to_owned(),
         outside: outside.outcome.status,
         inside: inside.outcome.status,
-        passed: passed.len(),
+        passed: (passed.len(), passed.intersection(&still).count()),
         lost: lost.collect(),
     }
 }
@@ -270,13 +271,16 @@ fn all() -> Vec<String> {
 fn table(modules: Vec<String>) -> Vec<Row> {
     let waiting = Mutex::new(modules.into_iter());
     let next = || waiting.lock().expect("no panic").next();
-    let work = || std::iter::from_fn(next).map(|module| compare(&module)).collect::<Vec<_>>();
-    let mut rows: Vec<Row> = std::thread::scope(|scope| {
+    let row = |module: String| {
+        let row = compare(&module);
+        row.print();
+        row
+    };
+    let work = || std::iter::from_fn(next).map(row).collect::<Vec<_>>();
+    std::thread::scope(|scope| {
         let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
         workers.into_iter().flat_map(|worker| worker.join().expect("no panic")).collect()
-    });
-    rows.sort_by(|a, b| a.module.cmp(&b.module));
-    rows
+    })
 }
 
 #[test]
@@ -290,9 +294,8 @@ fn cpythons_own_tests_pass_inside_as_they_do_outside() {
         Ok(wanted) => wanted.split_whitespace().map(str::to_owned).collect(),
         Err(_) => EVERYDAY.map(str::to_owned).to_vec(),
     };
-    let rows = table(modules);
     println!("{:36} {:>4} {:>4} {:>5} {:>5}", "module", "out", "in", "tests", "in");
-    rows.iter().for_each(Row::print);
+    let rows = table(modules);
     let passing: Vec<_> = rows.iter().filter(|row| row.outside == 0).collect();
     let same = passing.iter().filter(|row| row.inside == 0 && row.lost.is_empty()).count();
     println!("{} modules; {} pass outside, {same} of them do the same inside", rows.len(), passing.len());
