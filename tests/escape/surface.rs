@@ -358,3 +358,14 @@ fn one_process_has_no_child_and_no_thread() {
         assert!(refused.stderr.contains("can't start new thread"), "{refused:#?}");
     }
 }
+
+#[test]
+fn row_105_nor_by_a_filter_of_its_own_that_answers() {
+    // SECCOMP_SET_MODE_FILTER with SECCOMP_FILTER_FLAG_NEW_LISTENER: of two filters that ask, the newer one's listener
+    // answers, so a program that may make one would let its own second exec through.
+    refused(&["seccomp", "1", "8", "zeros"]);
+    refused(&["seccomp", "1", &(8_u64 | 32).to_string(), "zeros"]);
+    // A filter that only refuses is a program's own business. EINVAL: this one has no instructions.
+    inside(&[], &["call", "seccomp", "1", "0", "zeros"]).expect(&["EINVAL"]);
+    outside(["call", "seccomp", "1", "8", "zeros"]).expect(&["EINVAL", "EACCES"]);
+}
