@@ -175,7 +175,7 @@ fn sizes_durations_and_numbers_without_meaning() {
         ("--gid", &["-1", "99999999999"]),
         ("--net", &["bridge", ""]),
         ("--base", &["alpine"]),
-        ("--toolchain", &["rust"]),
+        ("--toolchain", &["", "a/b", "../x"]),
         ("--id-map", &["all"]),
         ("--allow-degraded", &["all", "everything", "fds"]),
         ("--keep-cap", &["EVERYTHING"]),

@@ -86,8 +86,8 @@ pub(crate) struct FileFlags {
     #[arg(long, value_name = "DIR", value_parser = workdir(), value_hint = ValueHint::DirPath)]
     pub(crate) workdir: Option<PathBuf>,
 
-    /// Whether the command's own toolchain is found and shown, read-only
-    #[arg(long, value_name = "WHICH", value_parser = values::toolchain())]
+    /// Show the command's own toolchain, read-only; a NAME: also that of a program of PATH that it calls
+    #[arg(long, value_name = "auto|none|NAME", value_parser = values::toolchain)]
     pub(crate) toolchain: Option<Toolchain>,
 }
 
@@ -265,7 +265,7 @@ pub(crate) mod tests {
             ("--workdir", "/a/../b"),
             ("--hostname", ""),
             ("--hostname", "a b"),
-            ("--toolchain", "rust"),
+            ("--toolchain", "a/b"),
             ("--env", "=x"),
             ("--env-file", ""),
             ("--net", "bridge"),

@@ -78,7 +78,9 @@ fn with_files(mut policy: Policy, flags: FileFlags) -> Policy {
         files.base = base;
     }
     files.workdir = flags.workdir.or(files.workdir.take());
-    files.toolchain = flags.toolchain.unwrap_or(files.toolchain);
+    if let Some(toolchain) = &flags.toolchain {
+        files.toolchain = toolchain.clone();
+    }
     policy
 }
 

@@ -67,9 +67,8 @@ pub(crate) fn base() -> impl TypedValueParser<Value = Base> {
     PossibleValuesParser::new(["host", "empty"]).map(read)
 }
 
-pub(crate) fn toolchain() -> impl TypedValueParser<Value = Toolchain> {
-    let read = |word: String| if word == "none" { Toolchain::None } else { Toolchain::Auto };
-    PossibleValuesParser::new(["auto", "none"]).map(read)
+pub(crate) fn toolchain(text: &str) -> Result<Toolchain, String> {
+    text.parse()
 }
 
 pub(crate) fn id_map() -> impl TypedValueParser<Value = IdMap> {

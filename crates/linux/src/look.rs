@@ -62,8 +62,24 @@ pub(crate) fn start(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     twice(|| read_start(path, most))
 }
 
+/// The first bytes of a regular file; `None` when it is of another kind. Never waits: somebody may put a FIFO in a
+/// file's place.
+pub(crate) fn regular(path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
+    if !behind(path)?.is_file() {
+        return Ok(None);
+    }
+    twice(|| {
+        let file = File::from(open(path, OFlags::NONBLOCK | OFlags::NOCTTY)?);
+        let is_file = file.metadata().and_then(typed)?.is_file();
+        if is_file { read_opened(file, most).map(Some) } else { Ok(None) }
+    })
+}
+
 fn read_start(path: &Path, most: usize) -> io::Result<Vec<u8>> {
-    let mut file = File::from(open(path, OFlags::empty())?);
+    read_opened(File::from(open(path, OFlags::empty())?), most)
+}
+
+fn read_opened(mut file: File, most: usize) -> io::Result<Vec<u8>> {
     let (mut bytes, mut piece, mut ends) = (Vec::new(), vec![0; most.min(16 * 1024)], 0);
     // An end is believed when it is said twice.
     while ends < 2 && bytes.len() < most {
@@ -250,6 +266,17 @@ mod tests {
         fs::write(file.path(), &long).unwrap();
         assert_eq!(text(file.path()).unwrap(), long);
         assert!(text(Path::new("/proc/self/status")).unwrap().contains("Uid:"));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        assert_eq!(regular(&fifo, 16).unwrap(), None);
+        assert_eq!(regular(folder.path(), 16).unwrap(), None);
+        fs::write(folder.path().join("file"), "content").unwrap();
+        assert_eq!(regular(&folder.path().join("file"), 4).unwrap().unwrap(), b"cont");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What a program may do. Portable, plain data: a profile file, the command line and the API all end here.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ringfence_seccomp::{Syscalls, Violation};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::units::{DurationShape, duration_text};
@@ -117,14 +118,80 @@ pub struct Tmpfs {
     pub size: Option<Size>,
 }
 
-/// Whether the toolchain of the command is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+/// Whether the toolchain of the command is looked for: `auto`, `none`, or names of programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Toolchain {
     /// Follow the command through shim, symlink, `#!` and `pyvenv.cfg`, and show what it needs read-only.
     Auto,
     /// Show nothing that was not granted.
     None,
+    /// As `auto`, and the same for these programs of the caller's PATH, which the command calls.
+    Of(Vec<String>),
+}
+
+impl Toolchain {
+    /// The programs that were named beside the command.
+    #[must_use]
+    pub fn programs(&self) -> &[String] {
+        match self {
+            Self::Auto | Self::None => &[],
+            Self::Of(names) => names,
+        }
+    }
+}
+
+impl std::str::FromStr for Toolchain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
+        let is_name =
+            |name: &str| !name.is_empty() && !name.starts_with(['-', '.']) && name.chars().all(plain);
+        match text {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::None),
+            names if names.split(',').all(is_name) => {
+                Ok(Self::Of(names.split(',').map(str::to_owned).collect()))
+            }
+            _ => Err(format!(
+                "`{}` is neither `auto` nor `none` nor the name of a program in PATH (several with commas)",
+                text.escape_debug()
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for Toolchain {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Toolchain> for String {
+    fn from(toolchain: Toolchain) -> Self {
+        match toolchain {
+            Toolchain::Auto => "auto".to_owned(),
+            Toolchain::None => "none".to_owned(),
+            Toolchain::Of(names) => names.join(","),
+        }
+    }
+}
+
+impl JsonSchema for Toolchain {
+    fn schema_name() -> Cow<'static, str> {
+        "Toolchain".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "`auto`, `none`, or names of programs of PATH that the command calls, with commas between.",
+            "type": "string",
+            "pattern": r"^[A-Za-z0-9_+][A-Za-z0-9._+-]*(,[A-Za-z0-9_+][A-Za-z0-9._+-]*)*$",
+        })
+    }
 }
 
 /// The network of a sandbox.
@@ -413,6 +480,22 @@ mod tests {
             assert!(problem.message.contains(part), "{problem}");
         }
         policy().check().unwrap();
+    }
+
+    #[test]
+    fn a_toolchain_is_a_word_or_names() {
+        for (text, meant) in [
+            ("auto", Toolchain::Auto),
+            ("none", Toolchain::None),
+            ("cargo", Toolchain::Of(vec!["cargo".into()])),
+            ("node,python3.12", Toolchain::Of(vec!["node".into(), "python3.12".into()])),
+        ] {
+            assert_eq!(text.parse(), Ok(meant.clone()));
+            assert_eq!(String::from(meant), text);
+        }
+        for bad in ["", "a/b", "..", "a,", "-x", "a b", "/usr/bin/node"] {
+            assert!(bad.parse::<Toolchain>().is_err(), "{bad}");
+        }
     }
 
     #[test]

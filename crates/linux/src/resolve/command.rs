@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use ringfence_policy::{Base, Policy, Problem, Reason, Toolchain as Wanted};
 
 use super::environment::DEFAULT_PATH;
-use super::toolchain::{self, Named, Toolchain};
+use super::interpreter;
+use super::toolchain::{self, Named, Shim, SymbolicLink, Toolchain};
 use super::{Request, SameFile};
 use crate::layout::{Found, Layout};
 use crate::{errno, look};
@@ -31,48 +32,141 @@ struct Link {
     by_name: bool,
 }
 
-/// A command as the host would run it: the program, then the interpreters of its `#!` lines.
+/// A command as the host would run it, and what it calls by name.
 #[derive(Debug, Default)]
 pub(super) struct Followed {
-    chain: Vec<Link>,
-    /// What the chain needs to be shown.
+    command: Option<Link>,
+    /// The interpreters of `#!` lines, and programs that were asked for by name.
+    others: Vec<Link>,
+    /// What they need to be shown.
     pub(super) toolchains: Vec<Toolchain>,
+    /// The command's first argument was for its version manager.
+    pub(super) took_an_argument: bool,
 }
 
-/// Finds the command outside and follows it. An empty answer means that it can only be found inside.
+/// Finds the command outside and follows it. Where it has no program it can only be found inside.
 pub(super) fn follow(policy: &Policy, request: &Request, name: &OsStr) -> Result<Followed, Problem> {
     let mut followed = Followed::default();
     if policy.filesystem.base != Base::Host {
         return Ok(followed);
     }
-    let outside = match find_outside(name, request) {
-        Ok(outside) => outside,
+    match find_outside(name, request) {
+        Ok(outside) => walk(&mut followed, policy, request, Next::command(name, outside))?,
         // A path may exist only inside; a name must be in the caller's PATH.
-        Err(_) if is_path(name) => return Ok(followed),
+        Err(_) if is_path(name) => {}
         Err(problem) => return Err(problem),
-    };
-    let mut next = Some((name.to_owned(), outside, false));
-    while let Some((said, outside, by_name)) = next.take() {
-        if followed.chain.len() == DEEPEST {
-            let why = format!("`{}` has interpreters behind interpreters without end", said.display());
-            return Err(Problem::new(Reason::NotExecutable, "interpreter", why).at(&outside));
+    }
+    if policy.filesystem.toolchain == Wanted::None {
+        return Ok(followed);
+    }
+    for name in policy.filesystem.toolchain.programs() {
+        let outside = find_outside(OsStr::new(name), request).map_err(|mut problem| {
+            problem.message = format!("--toolchain {name}: {}", problem.message);
+            problem
+        })?;
+        walk(&mut followed, policy, request, Next::by_name(name, outside))?;
+    }
+    let calls = followed.command.as_ref().and_then(|link| toolchain::companion(&link.real));
+    if let Some(name) = calls
+        && let Ok(outside) = find_outside(OsStr::new(name), request)
+    {
+        walk(&mut followed, policy, request, Next::by_name(name, outside))?;
+    }
+    followed.toolchains.extend(toolchain::activated(request));
+    Ok(followed)
+}
+
+/// A program that is to be followed.
+struct Next {
+    said: OsString,
+    outside: PathBuf,
+    by_name: bool,
+    is_command: bool,
+}
+
+impl Next {
+    fn command(said: &OsStr, outside: PathBuf) -> Self {
+        Self { said: said.to_owned(), outside, by_name: false, is_command: true }
+    }
+
+    fn by_name(name: &str, outside: PathBuf) -> Self {
+        Self { said: name.into(), outside, by_name: true, is_command: false }
+    }
+
+    fn named(&self) -> Named {
+        match (self.by_name || !is_path(&self.said), self.is_command) {
+            (true, _) => Named::InPath,
+            (false, true) => Named::ByPath,
+            (false, false) => Named::ByFile,
         }
-        let program = toolchain::behind_shim(&outside, request).unwrap_or_else(|| outside.clone());
+    }
+}
+
+/// Follows a program through shim and symlink, then its interpreter, and so on.
+fn walk(followed: &mut Followed, policy: &Policy, request: &Request, first: Next) -> Result<(), Problem> {
+    let looks = policy.filesystem.toolchain != Wanted::None;
+    let mut next = Some(first);
+    let mut depth = 0;
+    while let Some(this) = next.take() {
+        depth += 1;
+        if depth > DEEPEST {
+            let why = format!("`{}` has interpreters behind interpreters without end", this.said.display());
+            return Err(Problem::new(Reason::NotExecutable, "interpreter", why).at(&this.outside));
+        }
+        let (program, real, shims) = behind_shims(&this.outside, request)?;
+        if looks {
+            let mut found = toolchain::of(&program, &real, request, this.named());
+            if !this.is_command {
+                found.push(way_to(&this.outside, &program));
+            }
+            for shim in shims {
+                followed.took_an_argument |= shim.took_an_argument && this.is_command;
+                let roots = shim.beside;
+                found.push(Toolchain { roots, variables: shim.variables, ..Toolchain::default() });
+            }
+            followed.toolchains.extend(found);
+        }
+        next = interpreter::of(&real, request)?.map(|found| Next {
+            said: found.said,
+            outside: found.outside,
+            by_name: found.by_name,
+            is_command: false,
+        });
+        let link = Link { said: this.said, outside: this.outside, program, real, by_name: this.by_name };
+        if this.is_command {
+            followed.command = Some(link);
+        } else {
+            followed.others.push(link);
+        }
+    }
+    Ok(())
+}
+
+/// What runs behind version managers' shims, by its path and without symlinks, and the shims.
+fn behind_shims(outside: &Path, request: &Request) -> Result<(PathBuf, PathBuf, Vec<Shim>), Problem> {
+    let mut program = outside.to_owned();
+    let mut shims = Vec::new();
+    loop {
         let real = look::real(&program).map_err(|e| {
             errno::problem("command", format!("`{}` cannot be followed", program.display()), e).at(&program)
         })?;
-        if policy.filesystem.toolchain == Wanted::Auto {
-            let named = match (by_name || !is_path(&said), followed.chain.is_empty()) {
-                (true, _) => Named::InPath,
-                (false, true) => Named::ByPath,
-                (false, false) => Named::ByFile,
-            };
-            followed.toolchains.extend(toolchain::of(&program, &real, request, named));
-        }
-        next = interpreter(&real, request)?;
-        followed.chain.push(Link { said, outside, program, real, by_name });
+        let shim = toolchain::behind_shim(&program, &real, request)?;
+        let Some(shim) = shim.filter(|shim| shim.program != program && shims.len() < DEEPEST) else {
+            return Ok((program, real, shims));
+        };
+        program.clone_from(&shim.program);
+        shims.push(shim);
     }
-    Ok(followed)
+}
+
+/// The links by which an interpreter is found inside as it is outside; one stands for a shim.
+fn way_to(outside: &Path, program: &Path) -> Toolchain {
+    let links = if outside == program {
+        toolchain::on_the_way(outside)
+    } else {
+        vec![SymbolicLink { at: outside.to_owned(), target: program.to_owned() }]
+    };
+    Toolchain { links, ..Toolchain::default() }
 }
 
 fn is_path(name: &OsStr) -> bool {
@@ -80,7 +174,7 @@ fn is_path(name: &OsStr) -> bool {
 }
 
 /// The file that a name means outside: a path as it is, a name through the caller's PATH.
-fn find_outside(name: &OsStr, request: &Request) -> Result<PathBuf, Problem> {
+pub(super) fn find_outside(name: &OsStr, request: &Request) -> Result<PathBuf, Problem> {
     if is_path(name) {
         let path = request.directory.join(name);
         return is_executable(&path).map(|()| path);
@@ -106,7 +200,7 @@ fn not_found(name: &OsStr, why: &str) -> Problem {
         .remedy("install it, or name its path")
 }
 
-fn is_executable(path: &Path) -> Result<(), Problem> {
+pub(super) fn is_executable(path: &Path) -> Result<(), Problem> {
     let metadata = look::behind(path).map_err(|e| {
         let reason =
             if e.kind() == std::io::ErrorKind::NotFound { Reason::NotFound } else { Reason::NotExecutable };
@@ -130,38 +224,6 @@ fn is_executable(path: &Path) -> Result<(), Problem> {
         .remedy("chmod +x it, or name its interpreter"))
 }
 
-/// The interpreter of a script: (what its line says, its file outside, found by name).
-fn interpreter(script: &Path, request: &Request) -> Result<Option<(OsString, PathBuf, bool)>, Problem> {
-    let Some(line) = shebang(script)? else { return Ok(None) };
-    let mut words = line.split_whitespace();
-    let Some(first) = words.next() else { return Ok(None) };
-    let path = PathBuf::from(first);
-    if path.file_name() != Some(OsStr::new("env")) {
-        let path = request.directory.join(&path);
-        is_executable(&path).map_err(|e| behind(script, e))?;
-        return Ok(Some((first.into(), path, false)));
-    }
-    let name = words.find(|word| !word.starts_with('-') && !word.contains('='));
-    let Some(name) = name else { return Ok(None) };
-    let found = find_outside(OsStr::new(name), request).map_err(|e| behind(script, e))?;
-    Ok(Some((name.into(), found, true)))
-}
-
-fn behind(script: &Path, mut problem: Problem) -> Problem {
-    problem.message = format!("`{}` needs an interpreter: {}", script.display(), problem.message);
-    problem.reason = Reason::NotExecutable;
-    problem
-}
-
-/// The first line of a script without its `#!`; the kernel reads 256 bytes of it.
-fn shebang(path: &Path) -> Result<Option<String>, Problem> {
-    // A program that may be run and not read is no script of this caller's.
-    let start = look::present(look::start(path, 256)).map_err(|e| look::unknown(path, e))?;
-    let start = start.unwrap_or_default();
-    let line = start.strip_prefix(b"#!").and_then(|text| text.split(|byte| *byte == b'\n').next());
-    Ok(line.map(|line| String::from_utf8_lossy(line).trim().to_owned()))
-}
-
 /// The program's path inside and the file that must be there; every interpreter must be the same as outside.
 pub(super) fn settle(
     layout: &Layout,
@@ -170,10 +232,7 @@ pub(super) fn settle(
     environment: &BTreeMap<OsString, OsString>,
 ) -> Result<(PathBuf, SameFile), Problem> {
     let name = &request.command[0];
-    let Some((first, interpreters)) = followed.chain.split_first() else {
-        return find_inside(layout, name, request, environment);
-    };
-    for link in interpreters {
+    for link in &followed.others {
         let found = if link.by_name {
             search(layout, &link.said, environment)?
         } else {
@@ -181,6 +240,9 @@ pub(super) fn settle(
         };
         compare(link, found)?;
     }
+    let Some(first) = &followed.command else {
+        return find_inside(layout, name, request, environment);
+    };
     // The path that was found keeps what a program reads from its own name; it may lead through a shim or a
     // link that is not shown, then the real one serves.
     let candidates = [&first.outside, &first.program, &first.real];
@@ -237,10 +299,7 @@ fn compare(link: &Link, found: Option<Found>) -> Result<(), Problem> {
 
 fn hidden(link: &Link) -> Problem {
     let why = format!("`{}` is `{}`, which cannot be seen inside", link.said.display(), link.real.display());
-    let remedy = format!(
-        "--ro {} shows it, unless a --deny hides it",
-        link.real.parent().unwrap_or(&link.real).display()
-    );
+    let remedy = format!("--ro {} shows it, unless a --deny hides it", link.real.display());
     Problem::new(Reason::NotFound, "hidden", why).at(&link.real).errno("ENOENT").remedy(remedy)
 }
 
@@ -266,7 +325,7 @@ fn find_inside(
 
 /// The interpreter that a script's first line names must be inside too; the kernel would only say ENOENT.
 fn check_interpreter_inside(layout: &Layout, script: &Path, host: &Path) -> Result<(), Problem> {
-    let line = shebang(host)?.unwrap_or_default();
+    let line = interpreter::line(host)?.unwrap_or_default();
     let Some(interpreter) = line.split_whitespace().next() else { return Ok(()) };
     if layout.look_up(Path::new(interpreter))?.is_some_and(|found| !found.folder) {
         return Ok(());

@@ -68,7 +68,7 @@ fn shows(layout: &Layout, path: &Path) -> Result<bool, Problem> {
     Ok(path.is_absolute() && layout.look_up(path)?.is_some())
 }
 
-/// The toolchains' folders, then those of the caller's PATH that are to be seen.
+/// The caller's PATH where it is to be seen, and before it the toolchains' folders that have no place there.
 fn path(
     policy: &Policy,
     request: &Request,
@@ -82,10 +82,12 @@ fn path(
     };
     let callers = callers.unwrap_or_else(|| DEFAULT_PATH.into());
     let system = ["/usr", "/bin", "/sbin"];
+    let callers: Vec<PathBuf> = std::env::split_paths(&callers).collect();
     let first = toolchains.iter().filter_map(|toolchain| toolchain.bin.clone());
     let first = first.filter(|bin| !system.iter().any(|folder| bin.starts_with(folder)));
+    let first: Vec<PathBuf> = first.filter(|bin| !callers.contains(bin)).collect();
     let mut folders: Vec<PathBuf> = Vec::new();
-    for folder in first.chain(std::env::split_paths(&callers)) {
+    for folder in first.into_iter().chain(callers) {
         if !folders.contains(&folder) && shows(layout, &folder)? {
             folders.push(folder);
         }

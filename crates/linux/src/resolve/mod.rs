@@ -7,6 +7,7 @@ mod command;
 mod deny;
 mod environment;
 mod grants;
+mod interpreter;
 mod loader;
 pub(crate) mod source;
 mod toolchain;
@@ -139,12 +140,16 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
     let (program, program_file) = command::settle(&layout, request, &followed, &environment)?;
     let directory = directory(&layout, policy, request)?;
     let start = loader::start(&layout, &program)?;
+    let mut arguments = request.command.clone();
+    if followed.took_an_argument {
+        arguments.remove(1);
+    }
     Ok(Resolved {
         start,
         layout,
         program,
         program_file,
-        arguments: request.command.clone(),
+        arguments,
         environment,
         directory,
         notes,

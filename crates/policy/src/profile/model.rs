@@ -92,7 +92,7 @@ pub(super) struct FilesystemSection {
     /// Where the program starts, inside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) workdir: Option<PathBuf>,
-    /// Whether the command's own toolchain is found and shown, read-only.
+    /// Whether the command's own toolchain is found and shown, read-only; a name: also that of a program that it calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) toolchain: Option<Toolchain>,
     /// What stays read-only: a name at the root of every writable folder, or an absolute path of the host.

@@ -88,6 +88,10 @@ fn every_mistake_has_its_place_and_says_what_to_do() {
         (r#"{"filesystem": {"protected": ["../x"]}}"#, "1:31", "without `.` and `..`"),
         (r#"{"filesystem": {"base": {"rootfs": ""}}}"#, "1:36", "a path is empty"),
         (r#"{"filesystem": {"overlay": "/x"}}"#, "1:17", "`overlay` is not in this version"),
+        (r#"{"filesystem": {"toolchain": "../x"}}"#, "1:30", "nor the name of a program in PATH"),
+        (r#"{"filesystem": {"toolchain": "cargo,"}}"#, "1:30", "`cargo,` is neither `auto` nor `none`"),
+        (r#"{"filesystem": {"toolchain": ["cargo"]}}"#, "1:30", "here is a list, and text is needed"),
+        (r#"{"filesystem": {"toolchain": false}}"#, "1:30", "here is true or false, and text is needed"),
         (r#"{"process": {"tty": "auto"}}"#, "1:14", "`tty` is not in this version"),
         (r#"{"process": {"uid": 4294967295}}"#, "1:21", "means \"no id\" to the kernel"),
         (r#"{"process": {"hostname": "a b"}}"#, "1:26", "letters, digits"),
@@ -129,19 +133,21 @@ fn the_line_is_shown_with_marks_under_what_is_meant_and_without_values_of_variab
 #[test]
 fn json_and_toml_are_one_model() {
     let json = json(
-        r#"{"name": "x", "extends": "build", "filesystem": {"base": {"rootfs": "/r"}, "tmpfs": [{"path": "/t", "size": "1M"}]},
+        r#"{"name": "x", "extends": "build", "filesystem": {"base": {"rootfs": "/r"}, "toolchain": "cargo,node", "tmpfs": [{"path": "/t", "size": "1M"}]},
             "network": "host", "syscalls": {"deny": ["ptrace"], "rules": [{"syscalls": ["ioctl"], "action": "errno",
             "args": [{"index": 1, "op": "eq", "value": 16}]}]}, "on_violation": {"errno": 13},
             "capabilities": {"keep": ["net_raw"]}, "limits": {"timeout": 1.5, "nofile": 9},
             "environment": {"set": {"A": "1"}}, "process": {"uid": 0, "hostname": "h"}}"#,
     );
     let toml = "name = 'x'\nextends = ['build']\nnetwork = 'host'\non_violation = { errno = 13 }\n\
-                [filesystem]\nbase = { rootfs = '/r' }\n[[filesystem.tmpfs]]\npath = '/t'\nsize = '1M'\n\
+                [filesystem]\nbase = { rootfs = '/r' }\ntoolchain = 'cargo,node'\n[[filesystem.tmpfs]]\npath = '/t'\nsize = '1M'\n\
                 [syscalls]\ndeny = ['ptrace']\n[[syscalls.rules]]\nsyscalls = ['ioctl']\naction = 'errno'\n\
                 args = [{ index = 1, op = 'eq', value = 0x10 }]\n[capabilities]\nkeep = ['NET_RAW']\n\
                 [limits]\ntimeout = '1500ms'\nnofile = 9\n[environment.set]\nA = '1'\n\
                 [process]\nuid = 0\nhostname = 'h'\n";
     assert_eq!(json, Profile::parse(toml, Format::Toml).unwrap());
+    let named = crate::Toolchain::Of(vec!["cargo".into(), "node".into()]);
+    assert_eq!(json.clone().into_policy().filesystem.toolchain, named);
     // What is printed reads back as it was.
     let printed = serde_json::to_string(&json).unwrap();
     assert_eq!(self::json(&printed), json, "{printed}");

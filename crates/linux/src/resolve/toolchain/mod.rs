@@ -1,0 +1,181 @@
+//! Where a program really lives: through version managers' shims, symlinks and virtual environments, to the
+//! folders that it needs to run, without the folders around them that hold credentials.
+
+mod asdf;
+mod go;
+mod links;
+mod mise;
+mod node;
+mod prefix;
+mod pyenv;
+mod python;
+mod rustup;
+mod version;
+mod volta;
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use ringfence_policy::{Access, Problem};
+
+use super::{Request, Source};
+use crate::layout::{Layout, Node, Rank};
+
+pub(super) use links::{SymbolicLink, on_the_way};
+pub(super) use node::companion;
+pub(super) use python::activated;
+
+/// Names of variables and what they are set to.
+type Variables = BTreeMap<OsString, OsString>;
+
+/// What a program needs beside itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Toolchain {
+    /// Shown read-only at their own places: folders, or single files.
+    pub(super) roots: Vec<PathBuf>,
+    /// Symlinks that lead to them, shown where nothing else stands.
+    pub(super) links: Vec<SymbolicLink>,
+    /// Its programs. It goes first in PATH, unless the caller's PATH has a place for it.
+    pub(super) bin: Option<PathBuf>,
+    /// Variables that say where it is.
+    pub(super) variables: Variables,
+}
+
+/// The program that a version manager's shim stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shim {
+    /// Its path.
+    pub(super) program: PathBuf,
+    /// What the manager would set.
+    pub(super) variables: Variables,
+    /// The first argument was for the manager (`cargo +nightly`).
+    pub(super) took_an_argument: bool,
+    /// Single programs of the manager that it may call.
+    pub(super) beside: Vec<PathBuf>,
+}
+
+impl Shim {
+    fn of(program: PathBuf) -> Self {
+        Self { program, variables: Variables::new(), took_an_argument: false, beside: Vec::new() }
+    }
+}
+
+/// Whose word led to a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// The caller's PATH holds it.
+    InPath,
+    /// The caller named its path; links on the way may be a hostile repository's.
+    ByPath,
+    /// A file named it, in its `#!` line.
+    ByFile,
+}
+
+/// One step from what PATH names to what runs: a version manager's shim to its program. `None` when the path is
+/// no shim.
+///
+/// # Errors
+/// The manager has no such version, or a version file asks for something that is no version's name.
+pub(super) fn behind_shim(path: &Path, real: &Path, request: &Request) -> Result<Option<Shim>, Problem> {
+    for manager in [pyenv::shim, asdf::shim, mise::shim, rustup::shim, volta::shim, go::shim] {
+        if let Some(shim) = manager(path, real, request)? {
+            return Ok(Some(shim));
+        }
+    }
+    Ok(None)
+}
+
+/// The toolchains of a program at its path (as found, perhaps a symlink) and its real path.
+///
+/// What a hostile file names is shown only where it is unmistakably a language's installation; else the one file
+/// is, when it is a program and not a script: scripts are where people write down secrets.
+pub(super) fn of(path: &Path, real: &Path, request: &Request, named: Named) -> Vec<Toolchain> {
+    if prefix::is_of_the_system(path) && prefix::is_of_the_system(real) {
+        return Vec::new();
+    }
+    let mut found = python::environment(path, request).unwrap_or_default();
+    if found.is_empty() {
+        found = python::environment(real, request).unwrap_or_default();
+    }
+    if prefix::is_of_the_system(real) {
+        return found;
+    }
+    let trusted = is_the_callers_word(path, real, request, named);
+    let of_language = || prefix::enclosing(real, request).map(|prefix| prefix::toolchain(&prefix));
+    let of_caller =
+        || loose(path, real, request, named).filter(|_| trusted).map(|prefix| prefix::toolchain(&prefix));
+    let one = of_language()
+        .or_else(|| node::modules(path, real, request, trusted))
+        .or_else(of_caller)
+        .or_else(|| single(real, request, trusted));
+    found.extend(one);
+    found
+}
+
+/// Did the caller mean the program that a path leads to, or did a link of somebody else's choose it?
+fn is_the_callers_word(path: &Path, real: &Path, request: &Request, named: Named) -> bool {
+    if path == real {
+        return named != Named::ByFile;
+    }
+    let here = std::fs::canonicalize(&request.directory).unwrap_or_else(|_| request.directory.clone());
+    let mut links = on_the_way(path).into_iter();
+    match named {
+        // What lies in a folder of PATH is the caller's, but for a repository's own folders.
+        Named::InPath => links.all(|link| !link.at.starts_with(&here)),
+        Named::ByPath => links.all(|link| links::is_of_the_system(&link.at)),
+        Named::ByFile => false,
+    }
+}
+
+/// The folder around a program's `bin` that has its parts, as unpacked archives have.
+fn loose(path: &Path, real: &Path, request: &Request, named: Named) -> Option<PathBuf> {
+    let bin = real.parent().filter(|bin| bin.file_name() == Some(OsStr::new("bin")))?;
+    let folder = bin.parent()?;
+    let by_caller = match named {
+        Named::InPath => true,
+        Named::ByPath => path.starts_with(folder),
+        Named::ByFile => false,
+    };
+    let fits = by_caller
+        && prefix::has_its_parts_beside(folder)
+        && !prefix::is_first_level(folder, request)
+        && prefix::may_be_shown(folder, request);
+    fits.then(|| folder.to_owned())
+}
+
+/// The one file.
+fn single(real: &Path, request: &Request, trusted: bool) -> Option<Toolchain> {
+    let shown = !prefix::is_secret(real, request)
+        && match prefix::kind(real) {
+            Some(prefix::Kind::Elf) => true,
+            Some(prefix::Kind::Script) => trusted,
+            None => false,
+        };
+    shown.then(|| Toolchain { roots: vec![real.to_owned()], ..Toolchain::default() })
+}
+
+/// Shows what is not yet to be seen, read-only. Answers what was shown.
+pub(super) fn show(layout: &mut Layout, toolchains: &[Toolchain]) -> Result<Vec<PathBuf>, Problem> {
+    let mut shown = Vec::new();
+    for root in toolchains.iter().flat_map(|toolchain| &toolchain.roots) {
+        let source = Source::at(root)?;
+        let same = |found: crate::layout::Found| found.identity() == Some((source.device, source.inode));
+        if layout.look_up(root)?.is_some_and(same) || layout.is_granted(root) {
+            continue;
+        }
+        super::base::make_room(layout, root)?;
+        let node = Node::Bind { source, access: Access::Read, elsewhere: false };
+        layout.put(root, Rank::Toolchain, node);
+        shown.push(root.clone());
+    }
+    for link in toolchains.iter().flat_map(|toolchain| &toolchain.links) {
+        let (_, around) = layout.container(&link.at);
+        let own = matches!(around, Node::Root | Node::Folder { .. } | Node::Memory { sealed: false, .. });
+        let free = !layout.nodes().any(|(at, _, _)| at.starts_with(&link.at));
+        if own && free {
+            layout.put(&link.at, Rank::Toolchain, Node::Link { target: link.target.clone() });
+        }
+    }
+    Ok(shown)
+}

@@ -1,0 +1,39 @@
+//! Programs of a `node_modules` folder, and the programs that scripts of theirs call by name.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::prefix;
+use super::{Request, Toolchain};
+
+/// The outermost folder of packages around a program, when the path that led there is in the same one, or the
+/// caller's own.
+pub(super) fn modules(path: &Path, real: &Path, request: &Request, trusted: bool) -> Option<Toolchain> {
+    let root = around(real)?;
+    let by_path = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
+    let same = by_path.as_deref().and_then(around).is_some_and(|there| there == root);
+    if !(same || trusted) || !prefix::may_be_shown(&root, request) {
+        return None;
+    }
+    Some(Toolchain { roots: vec![root], ..Toolchain::default() })
+}
+
+fn around(path: &Path) -> Option<PathBuf> {
+    let folders = path.ancestors().filter(|folder| folder.file_name() == Some(OsStr::new("node_modules")));
+    folders.last().map(Path::to_owned)
+}
+
+/// The program that a shell script of a package calls by name: `node` in those that pnpm and npm write, `java` in
+/// those of sdkman.
+pub(in crate::resolve) fn companion(real: &Path) -> Option<&'static str> {
+    if prefix::kind(real) != Some(prefix::Kind::Script) {
+        return None;
+    }
+    let names: Vec<&OsStr> = real.iter().collect();
+    if names.contains(&OsStr::new("node_modules")) {
+        return Some("node");
+    }
+    let candidate = names.windows(2).find(|pair| pair[0] == "candidates").map(|pair| pair[1]);
+    candidate.filter(|candidate| *candidate != "java").map(|_| "java")
+}
