@@ -22,4 +22,8 @@ mod rootfs;
 mod signals;
 mod streams;
 mod toolchain;
+mod toolchain_hostile;
+mod toolchain_managers;
+mod toolchain_python;
+mod toolchain_real;
 mod tools;

@@ -117,9 +117,14 @@ fn walk(followed: &mut Followed, policy: &Policy, request: &Request, first: Next
         if looks {
             let mut found = toolchain::of(&program, &real, request, this.named());
             if !this.is_command {
+                // By these links the caller's PATH finds it inside as it does outside.
+                if shims.is_empty() {
+                    found.iter_mut().for_each(|toolchain| toolchain.bin = None);
+                }
                 found.push(way_to(&this.outside, &program));
             }
             for shim in shims {
+                found.extend(toolchain::managed(&shim, &real, request));
                 followed.took_an_argument |= shim.took_an_argument && this.is_command;
                 let roots = shim.beside;
                 found.push(Toolchain { roots, variables: shim.variables, ..Toolchain::default() });
@@ -164,7 +169,8 @@ fn way_to(outside: &Path, program: &Path) -> Toolchain {
     let links = if outside == program {
         toolchain::on_the_way(outside)
     } else {
-        vec![SymbolicLink { at: outside.to_owned(), target: program.to_owned() }]
+        let shim = SymbolicLink { at: outside.to_owned(), target: program.to_owned() };
+        [vec![shim], toolchain::on_the_way(program)].concat()
     };
     Toolchain { links, ..Toolchain::default() }
 }
@@ -212,6 +218,8 @@ pub(super) fn is_executable(path: &Path) -> Result<(), Problem> {
     })?;
     let why = if metadata.is_dir() {
         "is a folder"
+    } else if !metadata.is_file() {
+        "is no regular file"
     } else if metadata.permissions().mode() & 0o111 == 0 {
         "is not executable"
     } else {

@@ -92,7 +92,7 @@ fn chosen(versions: &Path, plugin: &str, name: &OsStr, choice: &Choice) -> Resul
         }
         let programs = FOLDERS.iter().map(|bin| versions.join(&folder).join(bin).join(name));
         if let Some(program) = programs.into_iter().find(|program: &PathBuf| version::is_program(program)) {
-            return Ok(Some(Shim::of(program)));
+            return Ok(Some(Shim::of_version(program, versions.join(folder))));
         }
     }
     Ok(None)

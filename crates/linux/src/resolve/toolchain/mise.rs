@@ -54,8 +54,9 @@ pub(super) fn shim(path: &Path, real: &Path, request: &Request) -> Result<Option
                 let manager = format!("mise's {tool}");
                 return Err(version::not_installed(&manager, word, &choice.origin, &installed));
             };
-            if let Some(program) = program(&versions.join(found), name) {
-                return Ok(Some(Shim::of(program)));
+            let folder = versions.join(found);
+            if let Some(program) = program(&folder, name) {
+                return Ok(Some(Shim::of_version(program, folder)));
             }
         }
         return Err(version::not_in_it("mise", &name.to_string_lossy(), &choice.words, &choice.origin));

@@ -53,11 +53,24 @@ pub(super) struct Shim {
     pub(super) took_an_argument: bool,
     /// Single programs of the manager that it may call.
     pub(super) beside: Vec<PathBuf>,
+    /// The folder of one version, in the manager's own.
+    pub(super) version: Option<PathBuf>,
 }
 
 impl Shim {
     fn of(program: PathBuf) -> Self {
-        Self { program, variables: Variables::new(), took_an_argument: false, beside: Vec::new() }
+        Self {
+            program,
+            variables: Variables::new(),
+            took_an_argument: false,
+            beside: Vec::new(),
+            version: None,
+        }
+    }
+
+    /// A program of one version.
+    fn of_version(program: PathBuf, version: PathBuf) -> Self {
+        Self { version: Some(version), ..Self::of(program) }
     }
 }
 
@@ -109,8 +122,24 @@ pub(super) fn of(path: &Path, real: &Path, request: &Request, named: Named) -> V
         .or_else(|| node::modules(path, real, request, trusted))
         .or_else(of_caller)
         .or_else(|| single(real, request, trusted));
-    found.extend(one);
+    // What an environment borrows is in nobody's PATH.
+    let borrowed = |one: Toolchain| Toolchain { bin: None, variables: Variables::new(), ..one };
+    found.extend(if found.is_empty() { one } else { one.map(borrowed) });
     found
+}
+
+/// The version that a shim chose: all of it but settings, for its manager made the folder. Not where a link leads
+/// out of the manager's own folder.
+pub(super) fn managed(shim: &Shim, real: &Path, request: &Request) -> Option<Toolchain> {
+    let version = shim.version.as_deref()?;
+    let folder = std::fs::canonicalize(version).ok()?;
+    let versions = std::fs::canonicalize(version.parent()?).ok()?;
+    let fits = folder.starts_with(&versions)
+        && folder != versions
+        && real.starts_with(&folder)
+        && prefix::may_be_shown(&folder, request);
+    let bin = real.parent().map(Path::to_owned);
+    fits.then(|| Toolchain { bin, ..prefix::of_manager(&folder) })
 }
 
 /// Did the caller mean the program that a path leads to, or did a link of somebody else's choose it?

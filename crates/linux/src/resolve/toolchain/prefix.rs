@@ -69,6 +69,9 @@ const WITHIN: [&str; 7] = [
     "etc/jupyter",
 ];
 
+/// Folders of settings, state, and other environments.
+const SETTINGS: [&str; 9] = ["etc", "conf", "config", "var", "conda-meta", "envs", "pkgs", "cache", "tmp"];
+
 /// Below the home: nothing in these is ever a toolchain.
 const SECRET: [&str; 12] = [
     ".ssh",
@@ -137,7 +140,23 @@ pub(super) fn is_of_the_system(path: &Path) -> bool {
 
 /// What of an installation is shown, and the variables that say where it is.
 pub(super) fn toolchain(prefix: &Path) -> Toolchain {
-    let (roots, links) = parts(prefix);
+    let is_go = prefix.join("pkg/tool").is_dir();
+    let is_known = |name: &str| is_part(name) || is_go && OF_GO.contains(&name);
+    from_parts(prefix, &is_known)
+}
+
+/// The same of a version's folder that a manager made: whatever is no settings.
+pub(super) fn of_manager(folder: &Path) -> Toolchain {
+    let is_settings = |name: &str| {
+        let ends =
+            [".conf", ".cfg", ".toml", ".json", ".yml", ".yaml", ".xml", ".ini", ".env", ".properties", "rc"];
+        SETTINGS.contains(&name) || name.starts_with('.') || ends.iter().any(|end| name.ends_with(end))
+    };
+    from_parts(folder, &|name| is_part(name) || !is_settings(name))
+}
+
+fn from_parts(prefix: &Path, is_known: &dyn Fn(&str) -> bool) -> Toolchain {
+    let (roots, links) = parts(prefix, is_known);
     let variables = variables(prefix);
     Toolchain { roots, links, bin: Some(prefix.join("bin")), variables }
 }
@@ -160,16 +179,15 @@ fn variables(prefix: &Path) -> Variables {
     variables
 }
 
+fn is_part(name: &str) -> bool {
+    FOLDERS.contains(&name)
+        || FILES.contains(&name)
+        || DOCUMENTS.iter().any(|document| name.starts_with(document))
+        || is_of_a_platform(name)
+}
+
 /// The whole folder when it holds nothing but parts of an installation, else these parts one by one.
-fn parts(prefix: &Path) -> (Vec<PathBuf>, Vec<SymbolicLink>) {
-    let is_go = prefix.join("pkg/tool").is_dir();
-    let is_known = |name: &str| {
-        FOLDERS.contains(&name)
-            || FILES.contains(&name)
-            || DOCUMENTS.iter().any(|document| name.starts_with(document))
-            || is_go && OF_GO.contains(&name)
-            || is_of_a_platform(name)
-    };
+fn parts(prefix: &Path, is_known: &dyn Fn(&str) -> bool) -> (Vec<PathBuf>, Vec<SymbolicLink>) {
     let Ok(entries) = fs::read_dir(prefix) else { return (Vec::new(), Vec::new()) };
     let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
     let known = |name: &OsStr| name.to_str().is_some_and(is_known);

@@ -51,10 +51,11 @@ pub(super) fn shim(path: &Path, _real: &Path, request: &Request) -> Result<Optio
             missing = missing.or(Some(word));
             continue;
         };
-        let program = versions.join(&found).join("bin").join(name);
+        let folder = versions.join(&found);
+        let program = folder.join("bin").join(name);
         if version::is_program(&program) {
             let variables = [(manager.variable.into(), found.into())].into();
-            return Ok(Some(Shim { variables, ..Shim::of(program) }));
+            return Ok(Some(Shim { variables, ..Shim::of_version(program, folder) }));
         }
     }
     // pyenv would go on to the system's: another program than the one that was asked for.

@@ -52,7 +52,7 @@ pub(super) fn shim(path: &Path, real: &Path, request: &Request) -> Result<Option
     variables.insert("RUSTUP_TOOLCHAIN".into(), toolchain.into());
     variables.insert("CARGO_HOME".into(), request.home_inside().join(".cargo").into());
     let beside = subcommand(name, took_an_argument, &cargo_home, request).into_iter().collect();
-    Ok(Some(Shim { program, variables, took_an_argument, beside }))
+    Ok(Some(Shim { variables, took_an_argument, beside, ..Shim::of(program) }))
 }
 
 pub(super) fn cargo_home(request: &Request) -> PathBuf {
