@@ -141,6 +141,32 @@ fn a_link_of_the_repository_shows_no_file_of_the_person() {
 }
 
 #[test]
+fn a_repository_above_the_working_directory_is_no_more_trusted() {
+    let scene = Scene::new();
+    private(&scene);
+    let deploy = scene.path("home/private/bin/deploy");
+    scene.folder("home/work/.git");
+    // What `npm run` puts into PATH: the folders of packages above.
+    link(&scene, "home/work/node_modules/.bin/deploy", &deploy);
+    link(&scene, "home/work/bin/deploy", &deploy);
+    for folder in ["home/work/node_modules/.bin", "home/work/bin"] {
+        let caller = Caller::new(&scene).path(folder).from("home/work/packages/a");
+        caller.refused(&["deploy"], &[text(&deploy)]);
+    }
+    // Another project's packages, through a folder that is a link.
+    executable(&scene, "home/other/node_modules/pkg/cli.sh", "#!/bin/sh\necho other\n");
+    link(&scene, "home/other/node_modules/.bin/pkg", "../pkg/cli.sh");
+    link(&scene, "home/work/packages/a/node_modules", scene.path("home/other/node_modules"));
+    let caller = Caller::new(&scene).path("home/other/node_modules/.bin").from("home/work/packages/a");
+    caller.refused(&["node_modules/.bin/pkg"], &[text(&scene.path("home/other/node_modules/pkg/cli.sh"))]);
+    // Control: named by the person it runs, also from the home, which is nobody's repository.
+    assert_eq!(caller.same(&["pkg"]), "other");
+    link(&scene, "home/.local/bin/ship", &deploy);
+    let caller = Caller::new(&scene).path("home/.local/bin").from("home");
+    assert_eq!(caller.same(&["ship"]), "deployed");
+}
+
+#[test]
 fn an_executable_of_the_person_is_shown_without_what_lies_beside_it() {
     let scene = Scene::new();
     private(&scene);

@@ -180,6 +180,13 @@ fn pyenv_rbenv_nodenv_and_goenv() {
             Caller::new(&scene).path(&format!("{root}/shims")).secret(&format!("{root}/plugins/token"));
         assert_eq!(caller.same(&[name, WHERE]), text(&second), "{manager}");
         caller.keeps_secrets(name, &second);
+        // By a path in a first line it is the same.
+        let script = executable(
+            &scene,
+            "here/script",
+            &format!("#!{}\n", text(&scene.path(&format!("{root}/shims/{name}")))),
+        );
+        assert_eq!(caller.inside(&[], &[text(&script)]).status, 1, "readlink of a file");
         scene.file(&format!("here/{file}"), "1.2.3\n");
         assert_eq!(caller.same(&[name, WHERE]), text(&first), "{manager}");
         // A shorter version means the newest of its kind, and a word of the language may stand before it.
@@ -430,6 +437,8 @@ fn a_program_that_the_command_calls_is_shown_when_it_is_named() {
     assert_eq!((control.status, control.answer()), (127, ""), "{control:#?}");
     let missing = caller.inside(&["--toolchain", "no-such-program"], &line);
     missing.expect_nothing_started(&["--toolchain no-such-program", "PATH"]);
+    let empty = caller.inside(&["--base", "empty", "--toolchain", "node"], &line);
+    empty.expect_nothing_started(&["`node`", "--base host"]);
 }
 
 /// A run that began nothing.

@@ -48,7 +48,10 @@ pub(super) struct Followed {
 pub(super) fn follow(policy: &Policy, request: &Request, name: &OsStr) -> Result<Followed, Problem> {
     let mut followed = Followed::default();
     if policy.filesystem.base != Base::Host {
-        return Ok(followed);
+        return match policy.filesystem.toolchain.programs() {
+            [] => Ok(followed),
+            [name, ..] => Err(no_host(name)),
+        };
     }
     match find_outside(name, request) {
         Ok(outside) => walk(&mut followed, policy, request, Next::command(name, outside))?,
@@ -74,6 +77,11 @@ pub(super) fn follow(policy: &Policy, request: &Request, name: &OsStr) -> Result
     }
     followed.toolchains.extend(toolchain::activated(request));
     Ok(followed)
+}
+
+fn no_host(name: &str) -> Problem {
+    let why = format!("the toolchain of `{name}` needs the host's libraries, which this base does not show");
+    Problem::request("toolchain", why).remedy("use --base host, or leave --toolchain out")
 }
 
 /// A program that is to be followed.
@@ -166,7 +174,9 @@ fn behind_shims(outside: &Path, request: &Request) -> Result<(PathBuf, PathBuf, 
 
 /// The links by which an interpreter is found inside as it is outside; one stands for a shim.
 fn way_to(outside: &Path, program: &Path) -> Toolchain {
-    let links = if outside == program {
+    let links = if toolchain::is_of_the_system(outside) {
+        Vec::new()
+    } else if outside == program {
         toolchain::on_the_way(outside)
     } else {
         let shim = SymbolicLink { at: outside.to_owned(), target: program.to_owned() };

@@ -44,7 +44,8 @@ pub(super) fn shim(path: &Path, real: &Path, request: &Request) -> Result<Option
         let installed = version::installed(&versions);
         for word in &choice.words {
             if word == "system" {
-                return Ok(version::elsewhere_in_path(name, shims, request).map(Shim::of));
+                let Some(program) = version::elsewhere_in_path(name, shims, request) else { break };
+                return Ok(Some(Shim::of(program)));
             }
             let plain = word.strip_prefix("prefix:").unwrap_or(word);
             if !version::is_plain(plain) {

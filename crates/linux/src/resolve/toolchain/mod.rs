@@ -24,6 +24,7 @@ use crate::layout::{Layout, Node, Rank};
 
 pub(super) use links::{SymbolicLink, on_the_way};
 pub(super) use node::companion;
+pub(super) use prefix::is_of_the_system;
 pub(super) use python::activated;
 
 /// Names of variables and what they are set to.
@@ -147,14 +148,27 @@ fn is_the_callers_word(path: &Path, real: &Path, request: &Request, named: Named
     if path == real {
         return named != Named::ByFile;
     }
-    let here = std::fs::canonicalize(&request.directory).unwrap_or_else(|_| request.directory.clone());
-    let mut links = on_the_way(path).into_iter();
+    let project = project(request);
+    let of_repository = |link: &SymbolicLink| {
+        let inside = project.as_deref().is_some_and(|project| link.at.starts_with(project));
+        inside || link.at.iter().any(|name| name == "node_modules")
+    };
+    let links = on_the_way(path);
     match named {
         // What lies in a folder of PATH is the caller's, but for a repository's own folders.
-        Named::InPath => links.all(|link| !link.at.starts_with(&here)),
-        Named::ByPath => links.all(|link| links::is_of_the_system(&link.at)),
+        Named::InPath => !links.iter().any(of_repository),
+        Named::ByPath => links.iter().all(|link| links::is_of_the_system(&link.at)),
         Named::ByFile => false,
     }
+}
+
+/// The repository that the working directory is in, else that folder itself; `None` in the home or above it.
+fn project(request: &Request) -> Option<PathBuf> {
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let (here, home) = (real(&request.directory), real(&request.home));
+    let folders = || here.ancestors().take_while(|folder| !home.starts_with(folder));
+    let repository = folders().find(|folder| folder.join(".git").exists());
+    repository.or_else(|| folders().next()).map(Path::to_owned)
 }
 
 /// The folder around a program's `bin` that has its parts, as unpacked archives have.

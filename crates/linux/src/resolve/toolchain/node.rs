@@ -4,15 +4,17 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::prefix;
-use super::{Request, Toolchain};
+use super::{Request, Toolchain, links, on_the_way, prefix};
 
 /// The outermost folder of packages around a program, when the path that led there is in the same one, or the
 /// caller's own.
 pub(super) fn modules(path: &Path, real: &Path, request: &Request, trusted: bool) -> Option<Toolchain> {
     let root = around(real)?;
-    let by_path = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
-    let same = by_path.as_deref().and_then(around).is_some_and(|there| there == root);
+    // A folder of packages that is itself a link may be another project's.
+    let same = around(path).is_some_and(|folder| {
+        let straight = on_the_way(&folder).iter().all(|link| links::is_of_the_system(&link.at));
+        straight && fs::canonicalize(&folder).is_ok_and(|folder| folder == root)
+    });
     if !(same || trusted) || !prefix::may_be_shown(&root, request) {
         return None;
     }

@@ -134,7 +134,7 @@ pub(super) fn kind(path: &Path) -> Option<Kind> {
 }
 
 /// Is it where the base shows the host's programs?
-pub(super) fn is_of_the_system(path: &Path) -> bool {
+pub(in crate::resolve) fn is_of_the_system(path: &Path) -> bool {
     ["/usr", "/bin", "/sbin", "/lib", "/lib64"].iter().any(|folder| path.starts_with(folder))
 }
 

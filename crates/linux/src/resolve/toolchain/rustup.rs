@@ -30,7 +30,11 @@ pub(super) fn shim(path: &Path, real: &Path, request: &Request) -> Result<Option
         Some(choice) => Some(choice),
         None => choice(&settings, request)?,
     };
-    let Some(choice) = choice else { return Ok(None) };
+    let Some(choice) = choice else {
+        let why = format!("rustup has no default toolchain for `{}`", name.display());
+        let problem = Problem::request("toolchain", why).remedy("rustup default stable, or RUSTUP_TOOLCHAIN");
+        return if is_proxy { Err(problem) } else { Ok(None) };
+    };
     let word = choice.words.first().map(String::as_str).unwrap_or_default();
     if !version::is_plain(word) {
         return Err(version::not_plain("rustup", word, &choice.origin));
