@@ -423,6 +423,17 @@ fn rustup_by_default_by_argument_by_file_and_by_override() {
 }
 
 #[test]
+fn a_shim_of_an_unknown_manager_is_refused() {
+    let scene = Scene::new();
+    let manager = program(&scene, "home/.rye/rye");
+    link(&scene, "home/.rye/shims/python3", "../rye");
+    let caller = Caller::new(&scene).path("home/.rye/shims");
+    caller.refused(&["python3"], &[text(&manager), "shims/python3", "by its path"]);
+    // Control: the manager itself runs.
+    assert_eq!(caller.same(&[text(&manager), WHERE]), text(&manager));
+}
+
+#[test]
 fn a_program_that_the_command_calls_is_shown_when_it_is_named() {
     let scene = Scene::new();
     let node = program(&scene, "home/.nvm/versions/node/v20.11.0/bin/node");

@@ -73,12 +73,11 @@ fn program_of_env(argument: &str) -> Result<Option<String>, Problem> {
         let is_option = argument.starts_with('-') || argument.contains('=');
         return Ok((!argument.is_empty() && !is_option).then(|| argument.to_owned()));
     };
-    let mut words = split_words(text)?.into_iter();
-    while let Some(word) = words.next() {
+    let mut words = split_words(text).into_iter();
+    while let Some(word) = words.next().transpose()? {
         match word.as_str() {
             "-u" | "--unset" | "-C" | "--chdir" | "-a" | "--argv0" => drop(words.next()),
-            // The words after it are the program's.
-            "--" => return Ok(words.find(|word| !word.contains('='))),
+            "--" => {}
             option if option.starts_with('-') => {}
             assignment if assignment.starts_with("PATH=") => {
                 return Err(unclear(text, "sets PATH, so which program it runs is not known"));
@@ -90,28 +89,31 @@ fn program_of_env(argument: &str) -> Result<Option<String>, Problem> {
     Ok(None)
 }
 
-/// The words of `env -S`: blanks part them, quotes join them.
-fn split_words(text: &str) -> Result<Vec<String>, Problem> {
-    let mut words: Vec<String> = Vec::new();
+/// The words of `env -S`: blanks part them, quotes join them. What depends on variables or escapes is an error in
+/// its place, and the last: after the program's name nothing matters.
+fn split_words(text: &str) -> Vec<Result<String, Problem>> {
+    let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;
     for c in text.chars() {
         match (c, quote) {
             ('\\' | '$', quote) if quote != Some('\'') => {
-                return Err(unclear(text, "holds `\\` or `$`, so which program it runs is not known"));
+                let why = "holds `\\` or `$`, so which program it runs is not known";
+                words.push(Err(unclear(text, why)));
+                return words;
             }
             (c, Some(open)) if c == open => quote = None,
             ('\'' | '"', None) => {
                 quote = Some(c);
                 word.get_or_insert_default();
             }
-            (' ' | '\t', None) => words.extend(word.take()),
+            (' ' | '\t', None) => words.extend(word.take().map(Ok)),
             ('#', None) if word.is_none() => break,
             _ => word.get_or_insert_default().push(c),
         }
     }
-    words.extend(word);
-    Ok(words)
+    words.extend(word.map(Ok));
+    words
 }
 
 fn unclear(text: &str, why: &str) -> Problem {
@@ -146,6 +148,7 @@ mod tests {
             ("-S -- A=1 node", Some("node")),
             ("-S 'no de' x", Some("no de")),
             ("-S -v", None),
+            ("-S node --title=${X} \\_", Some("node")),
         ] {
             assert_eq!(program_of_env(argument).unwrap().as_deref(), program, "{argument}");
         }

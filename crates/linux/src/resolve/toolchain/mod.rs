@@ -97,6 +97,15 @@ pub(super) fn behind_shim(path: &Path, real: &Path, request: &Request) -> Result
             return Ok(Some(shim));
         }
     }
+    // One program under many names in such a folder chooses by rules that are not known here.
+    let in_shims = path.parent().is_some_and(|folder| folder.ends_with("shims"));
+    if in_shims && path.file_name() != real.file_name() && prefix::kind(real) == Some(prefix::Kind::Elf) {
+        let (path, real) = (path.display(), real.display());
+        let why = format!("which program `{path}` stands for is known to `{real}` alone");
+        return Err(Problem::request("toolchain", why)
+            .at(real.to_string())
+            .remedy("name the program by its path"));
+    }
     Ok(None)
 }
 
