@@ -157,6 +157,35 @@ fn an_environment_with_a_copied_interpreter_finds_its_library() {
 }
 
 #[test]
+fn a_home_behind_a_link() {
+    let scene = Scene::new();
+    let version = version();
+    // As on systems whose /home is a link to another disk.
+    let named = link(&scene, "people/alice", scene.path("home"));
+    python(&scene, "home/.pyenv/versions/3.1.4");
+    executable(
+        &scene,
+        "home/.pyenv/shims/python3",
+        "#!/bin/sh\n# pyenv\nexec ~/.pyenv/versions/3.1.4/bin/python3 \"$@\"\n",
+    );
+    scene.file("home/.pyenv/version", "3.1.4\n");
+    environment(&scene, "home/env", &named.join(format!(".pyenv/versions/3.1.4/bin/python{version}")));
+    executable(&scene, "home/env/bin/tool", &format!("#!{}\n{WHO}\n", text(&named.join("env/bin/python"))));
+    let caller = Caller::new(&scene)
+        .path("people/alice/env/bin")
+        .path("people/alice/.pyenv/shims")
+        .variable("HOME", &named);
+    for words in [&["python", "-c", WHO][..], &[text(&named.join("env/bin/python3")), "-c", WHO], &["tool"]] {
+        assert!(caller.same(words).contains(text(&named.join("env"))), "{words:?}");
+    }
+    let shim = Caller::new(&scene).path("people/alice/.pyenv/shims").variable("HOME", &named);
+    // PATH inside holds its real folder.
+    shim.same(&["python3", "-c", "import os, sys; print(os.path.realpath(sys.prefix), sys.version)"]);
+    let home = shim.inside(&["--toolchain", "python3"], &["ls", "-A", text(&named)]);
+    assert_eq!(home.answer(), ".pyenv", "{home:#?}");
+}
+
+#[test]
 fn conda_environments_without_channels_tokens_and_variables() {
     let scene = Scene::new();
     for (prefix, name) in [

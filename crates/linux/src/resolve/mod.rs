@@ -129,7 +129,7 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
     base::furnish(&mut layout, policy, request, host)?;
     grants::show(&mut layout, policy, request, &mut notes)?;
     let followed = command::follow(policy, request, name)?;
-    let toolchains = toolchain::show(&mut layout, &followed.toolchains)?;
+    let toolchains = toolchain::show(&mut layout, &followed.toolchains, request)?;
     let protection = deny::protect(&mut layout, policy, request)?;
     grants::check_mount_points(&layout)?;
     for pattern in &protection.denied_nothing {

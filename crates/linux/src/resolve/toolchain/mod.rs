@@ -208,9 +208,16 @@ fn single(real: &Path, request: &Request, trusted: bool) -> Option<Toolchain> {
 }
 
 /// Shows what is not yet to be seen, read-only. Answers what was shown.
-pub(super) fn show(layout: &mut Layout, toolchains: &[Toolchain]) -> Result<Vec<PathBuf>, Problem> {
+pub(super) fn show(
+    layout: &mut Layout,
+    toolchains: &[Toolchain],
+    request: &Request,
+) -> Result<Vec<PathBuf>, Problem> {
     let mut shown = Vec::new();
+    let mut links: Vec<SymbolicLink> =
+        toolchains.iter().flat_map(|toolchain| toolchain.links.clone()).collect();
     for root in toolchains.iter().flat_map(|toolchain| &toolchain.roots) {
+        links.push(SymbolicLink { at: root.clone(), target: root.clone() });
         let source = Source::at(root)?;
         let same = |found: crate::layout::Found| found.identity() == Some((source.device, source.inode));
         if layout.look_up(root)?.is_some_and(same) || layout.is_granted(root) {
@@ -221,7 +228,10 @@ pub(super) fn show(layout: &mut Layout, toolchains: &[Toolchain]) -> Result<Vec<
         layout.put(root, Rank::Toolchain, node);
         shown.push(root.clone());
     }
-    for link in toolchains.iter().flat_map(|toolchain| &toolchain.links) {
+    links.extend(by_the_homes_name(&links, request));
+    // A link of a folder comes before what would be in it.
+    links.sort_by(|a, b| a.at.cmp(&b.at));
+    for link in links.iter().filter(|link| link.at != link.target) {
         let (_, around) = layout.container(&link.at);
         let own = matches!(around, Node::Root | Node::Folder { .. } | Node::Memory { sealed: false, .. });
         let free = !layout.nodes().any(|(at, _, _)| at.starts_with(&link.at));
@@ -230,4 +240,15 @@ pub(super) fn show(layout: &mut Layout, toolchains: &[Toolchain]) -> Result<Vec<
         }
     }
     Ok(shown)
+}
+
+/// Where the home is a link, or behind one, the one inside is a folder of that name: what was found in the real one
+/// is also found there.
+fn by_the_homes_name(found: &[SymbolicLink], request: &Request) -> Vec<SymbolicLink> {
+    let (name, real) = (request.home_inside(), prefix::home(request));
+    let renamed = |link: &SymbolicLink| {
+        let at = name.join(link.at.strip_prefix(&real).ok()?);
+        Some(SymbolicLink { at, target: link.target.clone() })
+    };
+    if name == real { Vec::new() } else { found.iter().filter_map(renamed).collect() }
 }

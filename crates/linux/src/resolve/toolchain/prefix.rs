@@ -262,7 +262,7 @@ pub(super) fn is_first_level(prefix: &Path, request: &Request) -> bool {
     prefix.parent() == Some(&home(request))
 }
 
-fn home(request: &Request) -> PathBuf {
+pub(super) fn home(request: &Request) -> PathBuf {
     fs::canonicalize(&request.home).unwrap_or_else(|_| request.home.clone())
 }
 
