@@ -69,13 +69,17 @@ pub(super) fn follow(policy: &Policy, request: &Request, name: &OsStr) -> Result
         })?;
         walk(&mut followed, policy, request, Next::by_name(name, outside))?;
     }
-    let calls = followed.command.as_ref().and_then(|link| toolchain::companion(&link.real));
-    if let Some(name) = calls
-        && let Ok(outside) = find_outside(OsStr::new(name), request)
+    if let Some(link) = &followed.command
+        && let Some(name) = toolchain::companion(&link.real)?
     {
-        walk(&mut followed, policy, request, Next::by_name(name, outside))?;
+        match find_outside(OsStr::new(name), request) {
+            Ok(outside) => walk(&mut followed, policy, request, Next::by_name(name, outside))?,
+            // The script fails inside as it does outside.
+            Err(problem) if matches!(problem.reason, Reason::NotFound | Reason::NotExecutable) => {}
+            Err(problem) => return Err(problem),
+        }
     }
-    followed.toolchains.extend(toolchain::activated(request));
+    followed.toolchains.extend(toolchain::activated(request)?);
     Ok(followed)
 }
 
@@ -123,16 +127,16 @@ fn walk(followed: &mut Followed, policy: &Policy, request: &Request, first: Next
         }
         let (program, real, shims) = behind_shims(&this.outside, request)?;
         if looks {
-            let mut found = toolchain::of(&program, &real, request, this.named());
+            let mut found = toolchain::of(&program, &real, request, this.named())?;
             if !this.is_command {
                 // By these links the caller's PATH finds it inside as it does outside.
                 if shims.is_empty() {
                     found.iter_mut().for_each(|toolchain| toolchain.bin = None);
                 }
-                found.push(way_to(&this.outside, &program));
+                found.push(way_to(&this.outside, &program)?);
             }
             for shim in shims {
-                found.extend(toolchain::managed(&shim, &real, request));
+                found.extend(toolchain::managed(&shim, &real, request)?);
                 followed.took_an_argument |= shim.took_an_argument && this.is_command;
                 let roots = shim.beside;
                 found.push(Toolchain { roots, variables: shim.variables, ..Toolchain::default() });
@@ -173,16 +177,16 @@ fn behind_shims(outside: &Path, request: &Request) -> Result<(PathBuf, PathBuf, 
 }
 
 /// The links by which an interpreter is found inside as it is outside; one stands for a shim.
-fn way_to(outside: &Path, program: &Path) -> Toolchain {
+fn way_to(outside: &Path, program: &Path) -> Result<Toolchain, Problem> {
     let links = if toolchain::is_of_the_system(outside) {
         Vec::new()
     } else if outside == program {
-        toolchain::on_the_way(outside)
+        toolchain::on_the_way(outside)?
     } else {
         let shim = SymbolicLink { at: outside.to_owned(), target: program.to_owned() };
-        [vec![shim], toolchain::on_the_way(program)].concat()
+        [vec![shim], toolchain::on_the_way(program)?].concat()
     };
-    Toolchain { links, ..Toolchain::default() }
+    Ok(Toolchain { links, ..Toolchain::default() })
 }
 
 fn is_path(name: &OsStr) -> bool {

@@ -1,12 +1,12 @@
 //! asdf: `shims/NAME` is a script that lists the plugins and versions that have NAME; a `.tool-versions` chooses.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ringfence_policy::Problem;
 
 use super::version::{self, Choice};
-use super::{Request, Shim};
+use super::{Request, Shim, files};
 
 /// Where plugins put programs below a version; a plugin may say others, which its shim would find and we refuse.
 const FOLDERS: [&str; 5] = ["bin", "go/bin", "packages/bin", ".npm/bin", "sbin"];
@@ -17,18 +17,21 @@ pub(super) fn shim(path: &Path, _real: &Path, request: &Request) -> Result<Optio
     };
     let (Some(root), Some(name)) = (shims.parent(), path.file_name()) else { return Ok(None) };
     let installs = root.join("installs");
-    let Some(text) = version::text_of(path).filter(|_| installs.is_dir()) else { return Ok(None) };
+    if !files::is_folder(&installs)? {
+        return Ok(None);
+    }
+    let Some(text) = version::text_of(path)? else { return Ok(None) };
     let plugins = plugins(&text);
     if plugins.is_empty() {
         return Ok(None);
     }
     for plugin in &plugins {
-        let Some(choice) = choice(plugin, request) else { continue };
+        let Some(choice) = choice(plugin, request)? else { continue };
         if let Some(shim) = chosen(&installs.join(plugin), plugin, name, &choice)? {
             return Ok(Some(shim));
         }
         if choice.words.iter().any(|word| word == "system")
-            && let Some(program) = version::elsewhere_in_path(name, shims, request)
+            && let Some(program) = version::elsewhere_in_path(name, shims, request)?
         {
             return Ok(Some(Shim::of(program)));
         }
@@ -54,32 +57,32 @@ fn plugins(text: &str) -> Vec<String> {
 }
 
 /// By variable, by the nearest file that names the plugin, or by the home's.
-fn choice(plugin: &str, request: &Request) -> Option<Choice> {
+fn choice(plugin: &str, request: &Request) -> Result<Option<Choice>, Problem> {
     let variable = format!("ASDF_{}_VERSION", plugin.to_uppercase().replace('-', "_"));
     if let Some(value) = version::variable(&variable, request) {
         let words = value.split_whitespace().map(str::to_owned).collect();
-        return Some(Choice { words, origin: variable });
+        return Ok(Some(Choice { words, origin: variable }));
     }
     let file_name = version::variable("ASDF_DEFAULT_TOOL_VERSIONS_FILENAME", request);
     let file_name = file_name.as_deref().unwrap_or(".tool-versions");
     let folders = version::folders(request).chain([request.home.as_path()]);
-    folders.map(|folder| folder.join(file_name)).find_map(|file| in_file(&file, plugin))
+    files::first_of(folders, |folder| in_file(&folder.join(file_name), plugin))
 }
 
 /// The versions of one tool in a `.tool-versions`.
-pub(super) fn in_file(file: &Path, tool: &str) -> Option<Choice> {
-    let text = version::text_of(file)?;
+pub(super) fn in_file(file: &Path, tool: &str) -> Result<Option<Choice>, Problem> {
+    let text = version::text_of(file)?.unwrap_or_default();
     let of_tool = |line: &str| {
         let mut words = line.split('#').next().unwrap_or_default().split_whitespace().map(str::to_owned);
         (words.next().as_deref() == Some(tool)).then(|| words.collect::<Vec<_>>())
     };
-    let words = text.lines().find_map(of_tool).filter(|words| !words.is_empty())?;
-    Some(Choice { words, origin: format!("`{}`", file.display()) })
+    let words = text.lines().find_map(of_tool).filter(|words| !words.is_empty());
+    Ok(words.map(|words| Choice { words, origin: format!("`{}`", file.display()) }))
 }
 
 /// The first of the chosen versions that has the program.
 fn chosen(versions: &Path, plugin: &str, name: &OsStr, choice: &Choice) -> Result<Option<Shim>, Problem> {
-    let installed = version::installed(versions);
+    let installed = version::installed(versions)?;
     for word in choice.words.iter().take_while(|word| *word != "system") {
         // A version built from a git reference lies in a folder of that name.
         let folder = word.strip_prefix("ref:").map_or_else(|| word.clone(), |name| format!("ref-{name}"));
@@ -91,7 +94,7 @@ fn chosen(versions: &Path, plugin: &str, name: &OsStr, choice: &Choice) -> Resul
             return Err(version::not_installed(&manager, word, &choice.origin, &installed));
         }
         let programs = FOLDERS.iter().map(|bin| versions.join(&folder).join(bin).join(name));
-        if let Some(program) = programs.into_iter().find(|program: &PathBuf| version::is_program(program)) {
+        if let Some(program) = files::first(programs, |program| files::is_program(program))? {
             return Ok(Some(Shim::of_version(program, versions.join(folder))));
         }
     }

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use ringfence_policy::Problem;
 
-use super::version;
-use super::{Request, Shim};
+use super::{Request, Shim, files, version};
 
 pub(super) fn shim(path: &Path, _real: &Path, request: &Request) -> Result<Option<Shim>, Problem> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -14,5 +13,5 @@ pub(super) fn shim(path: &Path, _real: &Path, request: &Request) -> Result<Optio
         return Ok(None);
     }
     let program = request.home.join("sdk").join(name).join("bin/go");
-    Ok(version::is_program(&program).then(|| Shim::of(program)))
+    Ok(files::is_program(&program)?.then(|| Shim::of(program)))
 }

@@ -1,8 +1,11 @@
 //! The symlinks on the way to a program.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
+
+use ringfence_policy::Problem;
+
+use super::files;
 
 /// As many as the kernel follows (path_resolution(7)).
 const MOST: usize = 40;
@@ -17,7 +20,7 @@ pub(in crate::resolve) struct SymbolicLink {
 }
 
 /// Every symlink that is followed on the way to what an absolute path names, in order.
-pub(in crate::resolve) fn on_the_way(path: &Path) -> Vec<SymbolicLink> {
+pub(in crate::resolve) fn on_the_way(path: &Path) -> Result<Vec<SymbolicLink>, Problem> {
     let mut links = Vec::new();
     let mut here = PathBuf::from("/");
     let mut pending = reversed(path);
@@ -27,7 +30,7 @@ pub(in crate::resolve) fn on_the_way(path: &Path) -> Vec<SymbolicLink> {
             continue;
         }
         let next = here.join(&name);
-        let Ok(target) = fs::read_link(&next) else {
+        let Some(target) = files::target(&next)? else {
             here = next;
             continue;
         };
@@ -40,7 +43,7 @@ pub(in crate::resolve) fn on_the_way(path: &Path) -> Vec<SymbolicLink> {
             break;
         }
     }
-    links
+    Ok(links)
 }
 
 /// The names of a path, last first.
@@ -66,6 +69,7 @@ pub(super) fn is_of_the_system(link: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     #[test]
@@ -77,9 +81,9 @@ mod tests {
         symlink("real", root.join("folder")).unwrap();
         symlink(root.join("folder/bin/prog"), root.join("prog")).unwrap();
         symlink("loop", root.join("loop")).unwrap();
-        let found: Vec<_> = on_the_way(&root.join("prog")).into_iter().map(|link| link.at).collect();
+        let found: Vec<_> = on_the_way(&root.join("prog")).unwrap().into_iter().map(|link| link.at).collect();
         assert_eq!(found, [root.join("prog"), root.join("folder")]);
-        assert!(on_the_way(&root.join("real/bin/prog")).is_empty());
-        assert_eq!(on_the_way(&root.join("loop")).len(), MOST);
+        assert!(on_the_way(&root.join("real/bin/prog")).unwrap().is_empty());
+        assert_eq!(on_the_way(&root.join("loop")).unwrap().len(), MOST);
     }
 }

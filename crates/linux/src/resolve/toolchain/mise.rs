@@ -7,7 +7,7 @@ use ringfence_policy::Problem;
 use toml::de::{DeTable, DeValue};
 
 use super::version::{self, Choice};
-use super::{Request, Shim, asdf};
+use super::{Request, Shim, asdf, files};
 
 /// Configuration of one folder, the strongest first.
 const FILES: [&str; 8] = [
@@ -30,21 +30,24 @@ pub(super) fn shim(path: &Path, real: &Path, request: &Request) -> Result<Option
     };
     let (Some(root), Some(name)) = (shims.parent(), path.file_name()) else { return Ok(None) };
     let installs = root.join("installs");
-    if real.file_name() != Some(OsStr::new("mise")) || !installs.is_dir() {
+    if real.file_name() != Some(OsStr::new("mise")) || !files::is_folder(&installs)? {
         return Ok(None);
     }
-    let has_it = |tool: &String| {
-        let versions = installs.join(tool);
-        version::installed(&versions).iter().any(|v| program(&versions.join(v), name).is_some())
-    };
-    let tools: Vec<String> = version::installed(&installs).into_iter().filter(has_it).collect();
+    let mut tools = Vec::new();
+    for tool in version::installed(&installs)? {
+        let versions = installs.join(&tool);
+        let installed = version::installed(&versions)?;
+        if files::first_of(installed.iter(), |there| program(&versions.join(there), name))?.is_some() {
+            tools.push(tool);
+        }
+    }
     for tool in &tools {
-        let Some(choice) = choice(tool, request) else { continue };
+        let Some(choice) = choice(tool, request)? else { continue };
         let versions = installs.join(tool);
-        let installed = version::installed(&versions);
+        let installed = version::installed(&versions)?;
         for word in &choice.words {
             if word == "system" {
-                let Some(program) = version::elsewhere_in_path(name, shims, request) else { break };
+                let Some(program) = version::elsewhere_in_path(name, shims, request)? else { break };
                 return Ok(Some(Shim::of(program)));
             }
             let plain = word.strip_prefix("prefix:").unwrap_or(word);
@@ -56,7 +59,7 @@ pub(super) fn shim(path: &Path, real: &Path, request: &Request) -> Result<Option
                 return Err(version::not_installed(&manager, word, &choice.origin, &installed));
             };
             let folder = versions.join(found);
-            if let Some(program) = program(&folder, name) {
+            if let Some(program) = program(&folder, name)? {
                 return Ok(Some(Shim::of_version(program, folder)));
             }
         }
@@ -72,9 +75,9 @@ pub(super) fn shim(path: &Path, real: &Path, request: &Request) -> Result<Option
 }
 
 /// Where a tool's program lies in its folder.
-fn program(folder: &Path, name: &OsStr) -> Option<PathBuf> {
+fn program(folder: &Path, name: &OsStr) -> Result<Option<PathBuf>, Problem> {
     let places = [folder.join("bin").join(name), folder.join(name)];
-    places.into_iter().find(|program| version::is_program(program))
+    files::first(places.into_iter(), |program| files::is_program(program))
 }
 
 /// The folder that a version means; `latest` is the newest.
@@ -86,32 +89,38 @@ fn resolve(word: &str, installed: &[String]) -> Option<String> {
 }
 
 /// By variable, by the nearest configuration that names the tool, or by the person's own.
-fn choice(tool: &str, request: &Request) -> Option<Choice> {
+fn choice(tool: &str, request: &Request) -> Result<Option<Choice>, Problem> {
     let variable = format!("MISE_{}_VERSION", tool.to_uppercase().replace('-', "_"));
     if let Some(value) = version::variable(&variable, request) {
-        return Some(Choice { words: vec![value], origin: variable });
+        return Ok(Some(Choice { words: vec![value], origin: variable }));
     }
     let also = ALSO.iter().find(|(name, _)| *name == tool).map(|(_, also)| *also);
     let names = [Some(tool), also];
     let in_folder = |folder: &Path| {
-        let own = FILES.iter().find_map(|name| in_file(&folder.join(name), &names));
-        own.or_else(|| {
-            let file = folder.join(".tool-versions");
-            names.iter().flatten().find_map(|name| asdf::in_file(&file, name))
-        })
+        if let Some(own) = files::first_of(FILES.iter(), |name| in_file(&folder.join(name), &names))? {
+            return Ok(Some(own));
+        }
+        let file = folder.join(".tool-versions");
+        files::first_of(names.iter().flatten(), |name| asdf::in_file(&file, name))
     };
     let global = version::folder("XDG_CONFIG_HOME", ".config", request).join("mise/config.toml");
-    let home = request.home.as_path();
-    version::folders(request)
-        .find_map(in_folder)
-        .or_else(|| in_file(&global, &names))
-        .or_else(|| in_folder(home))
+    if let Some(near) = files::first_of(version::folders(request), in_folder)? {
+        return Ok(Some(near));
+    }
+    match in_file(&global, &names)? {
+        Some(own) => Ok(Some(own)),
+        None => in_folder(&request.home),
+    }
 }
 
 /// `[tools]` of a configuration: a version, several, or a table with one.
-fn in_file(file: &Path, names: &[Option<&str>]) -> Option<Choice> {
-    let text = version::text_of(file)?;
-    let table = DeTable::parse(&text).ok()?;
+fn in_file(file: &Path, names: &[Option<&str>]) -> Result<Option<Choice>, Problem> {
+    let words = version::text_of(file)?.and_then(|text| in_text(&text, names));
+    Ok(words.map(|words| Choice { words, origin: format!("`{}`", file.display()) }))
+}
+
+fn in_text(text: &str, names: &[Option<&str>]) -> Option<Vec<String>> {
+    let table = DeTable::parse(text).ok()?;
     let tools = table.get_ref().get("tools")?.get_ref().as_table()?;
     let is_it = |key: &str| {
         let plain = key.strip_prefix("core:").unwrap_or(key).replace([':', '/'], "-");
@@ -127,5 +136,5 @@ fn in_file(file: &Path, names: &[Option<&str>]) -> Option<Choice> {
         DeValue::Array(several) => several.iter().filter_map(|value| one(value.get_ref())).collect(),
         value => one(value).into_iter().collect(),
     };
-    (!words.is_empty()).then(|| Choice { words, origin: format!("`{}`", file.display()) })
+    (!words.is_empty()).then_some(words)
 }

@@ -2,6 +2,7 @@
 //! folders that it needs to run, without the folders around them that hold credentials.
 
 mod asdf;
+mod files;
 mod go;
 mod links;
 mod mise;
@@ -99,7 +100,7 @@ pub(super) fn behind_shim(path: &Path, real: &Path, request: &Request) -> Result
     }
     // One program under many names in such a folder chooses by rules that are not known here.
     let in_shims = path.parent().is_some_and(|folder| folder.ends_with("shims"));
-    if in_shims && path.file_name() != real.file_name() && prefix::kind(real) == Some(prefix::Kind::Elf) {
+    if in_shims && path.file_name() != real.file_name() && prefix::kind(real)? == Some(prefix::Kind::Elf) {
         let (path, real) = (path.display(), real.display());
         let why = format!("which program `{path}` stands for is known to `{real}` alone");
         return Err(Problem::request("toolchain", why)
@@ -113,98 +114,108 @@ pub(super) fn behind_shim(path: &Path, real: &Path, request: &Request) -> Result
 ///
 /// What a hostile file names is shown only where it is unmistakably a language's installation; else the one file
 /// is, when it is a program and not a script: scripts are where people write down secrets.
-pub(super) fn of(path: &Path, real: &Path, request: &Request, named: Named) -> Vec<Toolchain> {
+pub(super) fn of(
+    path: &Path,
+    real: &Path,
+    request: &Request,
+    named: Named,
+) -> Result<Vec<Toolchain>, Problem> {
     if prefix::is_of_the_system(path) && prefix::is_of_the_system(real) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let mut found = python::environment(path, request).unwrap_or_default();
+    let mut found = python::environment(path, request)?.unwrap_or_default();
     if found.is_empty() {
-        found = python::environment(real, request).unwrap_or_default();
+        found = python::environment(real, request)?.unwrap_or_default();
     }
     if prefix::is_of_the_system(real) {
-        return found;
+        return Ok(found);
     }
-    let trusted = is_the_callers_word(path, real, request, named);
-    let of_language = || prefix::enclosing(real, request).map(|prefix| prefix::toolchain(&prefix));
-    let of_caller =
-        || loose(path, real, request, named).filter(|_| trusted).map(|prefix| prefix::toolchain(&prefix));
-    let one = of_language()
-        .or_else(|| node::modules(path, real, request, trusted))
-        .or_else(of_caller)
-        .or_else(|| single(real, request, trusted));
+    let trusted = is_the_callers_word(path, real, request, named)?;
+    let one = if let Some(prefix) = prefix::enclosing(real, request)? {
+        Some(prefix::toolchain(&prefix)?)
+    } else if let Some(modules) = node::modules(path, real, request, trusted)? {
+        Some(modules)
+    } else if let Some(prefix) = loose(path, real, request, named)?.filter(|_| trusted) {
+        Some(prefix::toolchain(&prefix)?)
+    } else {
+        single(real, request, trusted)?
+    };
     // What an environment borrows is in nobody's PATH.
     let borrowed = |one: Toolchain| Toolchain { bin: None, variables: Variables::new(), ..one };
     found.extend(if found.is_empty() { one } else { one.map(borrowed) });
-    found
+    Ok(found)
 }
 
 /// The version that a shim chose: all of it but settings, for its manager made the folder. Not where a link leads
 /// out of the manager's own folder.
-pub(super) fn managed(shim: &Shim, real: &Path, request: &Request) -> Option<Toolchain> {
-    let version = shim.version.as_deref()?;
-    let folder = std::fs::canonicalize(version).ok()?;
-    let versions = std::fs::canonicalize(version.parent()?).ok()?;
+pub(super) fn managed(shim: &Shim, real: &Path, request: &Request) -> Result<Option<Toolchain>, Problem> {
+    let folders = shim.version.as_deref().and_then(|version| Some((version, version.parent()?)));
+    let Some((version, versions)) = folders else { return Ok(None) };
+    let Some((folder, versions)) = files::real(version)?.zip(files::real(versions)?) else { return Ok(None) };
     let fits = folder.starts_with(&versions)
         && folder != versions
         && real.starts_with(&folder)
-        && prefix::may_be_shown(&folder, request);
+        && prefix::may_be_shown(&folder, request)?;
+    if !fits {
+        return Ok(None);
+    }
     let bin = real.parent().map(Path::to_owned);
-    fits.then(|| Toolchain { bin, ..prefix::of_manager(&folder) })
+    Ok(Some(Toolchain { bin, ..prefix::of_manager(&folder)? }))
 }
 
 /// Did the caller mean the program that a path leads to, or did a link of somebody else's choose it?
-fn is_the_callers_word(path: &Path, real: &Path, request: &Request, named: Named) -> bool {
+fn is_the_callers_word(path: &Path, real: &Path, request: &Request, named: Named) -> Result<bool, Problem> {
     if path == real {
-        return named != Named::ByFile;
+        return Ok(named != Named::ByFile);
     }
-    let project = project(request);
+    let project = project(request)?;
     let of_repository = |link: &SymbolicLink| {
         let inside = project.as_deref().is_some_and(|project| link.at.starts_with(project));
         inside || link.at.iter().any(|name| name == "node_modules")
     };
-    let links = on_the_way(path);
-    match named {
+    let links = on_the_way(path)?;
+    Ok(match named {
         // What lies in a folder of PATH is the caller's, but for a repository's own folders.
         Named::InPath => !links.iter().any(of_repository),
         Named::ByPath => links.iter().all(|link| links::is_of_the_system(&link.at)),
         Named::ByFile => false,
-    }
+    })
 }
 
 /// The repository that the working directory is in, else that folder itself; `None` in the home or above it.
-fn project(request: &Request) -> Option<PathBuf> {
-    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let (here, home) = (real(&request.directory), real(&request.home));
+fn project(request: &Request) -> Result<Option<PathBuf>, Problem> {
+    let here = files::real(&request.directory)?.unwrap_or_else(|| request.directory.clone());
+    let home = prefix::home(request)?;
     let folders = || here.ancestors().take_while(|folder| !home.starts_with(folder));
-    let repository = folders().find(|folder| folder.join(".git").exists());
-    repository.or_else(|| folders().next()).map(Path::to_owned)
+    let repository = files::first(folders(), |folder| files::is_there(&folder.join(".git")))?;
+    Ok(repository.or_else(|| folders().next()).map(Path::to_owned))
 }
 
 /// The folder around a program's `bin` that has its parts, as unpacked archives have.
-fn loose(path: &Path, real: &Path, request: &Request, named: Named) -> Option<PathBuf> {
-    let bin = real.parent().filter(|bin| bin.file_name() == Some(OsStr::new("bin")))?;
-    let folder = bin.parent()?;
+fn loose(path: &Path, real: &Path, request: &Request, named: Named) -> Result<Option<PathBuf>, Problem> {
+    let bin = real.parent().filter(|bin| bin.file_name() == Some(OsStr::new("bin")));
+    let Some(folder) = bin.and_then(Path::parent) else { return Ok(None) };
     let by_caller = match named {
         Named::InPath => true,
         Named::ByPath => path.starts_with(folder),
         Named::ByFile => false,
     };
     let fits = by_caller
-        && prefix::has_its_parts_beside(folder)
-        && !prefix::is_first_level(folder, request)
-        && prefix::may_be_shown(folder, request);
-    fits.then(|| folder.to_owned())
+        && prefix::has_its_parts_beside(folder)?
+        && !prefix::is_first_level(folder, request)?
+        && prefix::may_be_shown(folder, request)?;
+    Ok(fits.then(|| folder.to_owned()))
 }
 
 /// The one file.
-fn single(real: &Path, request: &Request, trusted: bool) -> Option<Toolchain> {
-    let shown = !prefix::is_secret(real, request)
-        && match prefix::kind(real) {
+fn single(real: &Path, request: &Request, trusted: bool) -> Result<Option<Toolchain>, Problem> {
+    let shown = !prefix::is_secret(real, request)?
+        && match prefix::kind(real)? {
             Some(prefix::Kind::Elf) => true,
             Some(prefix::Kind::Script) => trusted,
             None => false,
         };
-    shown.then(|| Toolchain { roots: vec![real.to_owned()], ..Toolchain::default() })
+    Ok(shown.then(|| Toolchain { roots: vec![real.to_owned()], ..Toolchain::default() }))
 }
 
 /// Shows what is not yet to be seen, read-only. Answers what was shown.
@@ -228,7 +239,7 @@ pub(super) fn show(
         layout.put(root, Rank::Toolchain, node);
         shown.push(root.clone());
     }
-    links.extend(by_the_homes_name(&links, request));
+    links.extend(by_the_homes_name(&links, request)?);
     // A link of a folder comes before what would be in it.
     links.sort_by(|a, b| a.at.cmp(&b.at));
     for link in links.iter().filter(|link| link.at != link.target) {
@@ -244,11 +255,11 @@ pub(super) fn show(
 
 /// Where the home is a link, or behind one, the one inside is a folder of that name: what was found in the real one
 /// is also found there.
-fn by_the_homes_name(found: &[SymbolicLink], request: &Request) -> Vec<SymbolicLink> {
-    let (name, real) = (request.home_inside(), prefix::home(request));
+fn by_the_homes_name(found: &[SymbolicLink], request: &Request) -> Result<Vec<SymbolicLink>, Problem> {
+    let (name, real) = (request.home_inside(), prefix::home(request)?);
     let renamed = |link: &SymbolicLink| {
         let at = name.join(link.at.strip_prefix(&real).ok()?);
         Some(SymbolicLink { at, target: link.target.clone() })
     };
-    if name == real { Vec::new() } else { found.iter().filter_map(renamed).collect() }
+    Ok(if name == real { Vec::new() } else { found.iter().filter_map(renamed).collect() })
 }

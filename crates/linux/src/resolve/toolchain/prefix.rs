@@ -1,13 +1,13 @@
 //! Folders that programs are installed in: what they are known by, what of them is shown, and what never is.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use ringfence_policy::Problem;
+
 use super::links::SymbolicLink;
-use super::{Request, Toolchain, Variables, rustup};
+use super::{Request, Toolchain, Variables, files, rustup};
 
 /// What an installation is made of. Whatever else lies beside these is not shown: settings, tokens, other
 /// environments, package caches.
@@ -118,19 +118,12 @@ pub(super) enum Kind {
 }
 
 /// The kind of a file; `None` when it is no program.
-pub(super) fn kind(path: &Path) -> Option<Kind> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    let mut file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    let mut start = [0_u8; 4];
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    let length = file.read(&mut start).ok()?;
-    match start.get(..length)? {
-        b"\x7fELF" => Some(Kind::Elf),
-        [b'#', b'!', ..] => Some(Kind::Script),
+pub(super) fn kind(path: &Path) -> Result<Option<Kind>, Problem> {
+    Ok(match files::start(path, 4)?.as_deref() {
+        Some(b"\x7fELF") => Some(Kind::Elf),
+        Some([b'#', b'!', ..]) => Some(Kind::Script),
         _ => None,
-    }
+    })
 }
 
 /// Is it where the base shows the host's programs?
@@ -139,14 +132,14 @@ pub(in crate::resolve) fn is_of_the_system(path: &Path) -> bool {
 }
 
 /// What of an installation is shown, and the variables that say where it is.
-pub(super) fn toolchain(prefix: &Path) -> Toolchain {
-    let is_go = prefix.join("pkg/tool").is_dir();
+pub(super) fn toolchain(prefix: &Path) -> Result<Toolchain, Problem> {
+    let is_go = is_go(prefix)?;
     let is_known = |name: &str| is_part(name) || is_go && OF_GO.contains(&name);
     from_parts(prefix, &is_known)
 }
 
 /// The same of a version's folder that a manager made: whatever is no settings.
-pub(super) fn of_manager(folder: &Path) -> Toolchain {
+pub(super) fn of_manager(folder: &Path) -> Result<Toolchain, Problem> {
     let is_settings = |name: &str| {
         let ends =
             [".conf", ".cfg", ".toml", ".json", ".yml", ".yaml", ".xml", ".ini", ".env", ".properties", "rc"];
@@ -155,28 +148,28 @@ pub(super) fn of_manager(folder: &Path) -> Toolchain {
     from_parts(folder, &|name| is_part(name) || !is_settings(name))
 }
 
-fn from_parts(prefix: &Path, is_known: &dyn Fn(&str) -> bool) -> Toolchain {
-    let (roots, links) = parts(prefix, is_known);
-    let variables = variables(prefix);
-    Toolchain { roots, links, bin: Some(prefix.join("bin")), variables }
+fn from_parts(prefix: &Path, is_known: &dyn Fn(&str) -> bool) -> Result<Toolchain, Problem> {
+    let (roots, links) = parts(prefix, is_known)?;
+    let variables = variables(prefix)?;
+    Ok(Toolchain { roots, links, bin: Some(prefix.join("bin")), variables })
 }
 
-fn variables(prefix: &Path) -> Variables {
+fn variables(prefix: &Path) -> Result<Variables, Problem> {
     let mut variables = Variables::new();
     let mut set = |name: &str, value: &OsStr| {
         variables.insert(name.into(), value.to_owned());
     };
-    if is_java(prefix) {
+    if is_java(prefix)? {
         set("JAVA_HOME", prefix.as_os_str());
-    } else if prefix.join("pkg/tool").is_dir() {
+    } else if is_go(prefix)? {
         set("GOROOT", prefix.as_os_str());
-    } else if is_conda(prefix) {
+    } else if is_conda(prefix)? {
         set("CONDA_PREFIX", prefix.as_os_str());
         let of_many = prefix.parent().is_some_and(|folder| folder.ends_with("envs"));
         let name = prefix.file_name().filter(|_| of_many).unwrap_or(OsStr::new("base"));
         set("CONDA_DEFAULT_ENV", name);
     }
-    variables
+    Ok(variables)
 }
 
 fn is_part(name: &str) -> bool {
@@ -187,26 +180,30 @@ fn is_part(name: &str) -> bool {
 }
 
 /// The whole folder when it holds nothing but parts of an installation, else these parts one by one.
-fn parts(prefix: &Path, is_known: &dyn Fn(&str) -> bool) -> (Vec<PathBuf>, Vec<SymbolicLink>) {
-    let Ok(entries) = fs::read_dir(prefix) else { return (Vec::new(), Vec::new()) };
-    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+fn parts(
+    prefix: &Path,
+    is_known: &dyn Fn(&str) -> bool,
+) -> Result<(Vec<PathBuf>, Vec<SymbolicLink>), Problem> {
+    let Some(names) = files::names(prefix)? else { return Ok((Vec::new(), Vec::new())) };
     let known = |name: &OsStr| name.to_str().is_some_and(is_known);
     if names.iter().all(|name| known(name)) {
-        return (vec![prefix.to_owned()], Vec::new());
+        return Ok((vec![prefix.to_owned()], Vec::new()));
     }
     let (mut roots, mut links) = (Vec::new(), Vec::new());
     let of_folder = names.iter().filter(|name| known(name)).map(|name| prefix.join(name));
     for part in of_folder.chain(WITHIN.iter().map(|part| prefix.join(part))) {
-        let Ok(there) = fs::symlink_metadata(&part) else { continue };
-        let is_within = || fs::canonicalize(&part).is_ok_and(|real| real.starts_with(prefix));
-        match fs::read_link(&part).ok().filter(|_| there.is_symlink()) {
-            Some(target) if is_within() => links.push(SymbolicLink { at: part, target }),
-            None if is_within() && (there.is_dir() || there.is_file()) => roots.push(part),
-            _ => {}
+        let Some(there) = files::at(&part)? else { continue };
+        if !files::real(&part)?.is_some_and(|real| real.starts_with(prefix)) {
+            continue;
+        }
+        match files::target(&part)? {
+            Some(target) => links.push(SymbolicLink { at: part, target }),
+            None if there.is_dir() || there.is_file() => roots.push(part),
+            None => {}
         }
     }
     roots.sort();
-    (roots, links)
+    Ok((roots, links))
 }
 
 /// A cross compiler's own folder: `x86_64-conda-linux-gnu`, `arm-none-eabi`.
@@ -217,77 +214,89 @@ fn is_of_a_platform(name: &str) -> bool {
 }
 
 /// The innermost installation that a program is in.
-pub(super) fn enclosing(real: &Path, request: &Request) -> Option<PathBuf> {
+pub(super) fn enclosing(real: &Path, request: &Request) -> Result<Option<PathBuf>, Problem> {
     const DEEPEST: usize = 12;
     let inner = ["bin", "lib", "lib64", "libexec", "share", "jre", "pkg", "sbin"];
-    let mut folders = real.ancestors().skip(1).take(DEEPEST);
-    let is_it = |folder: &&Path| {
+    let is_inner = |folder: &&Path| {
         let first = real.strip_prefix(folder).ok().and_then(|rest| rest.iter().next());
-        first.is_some_and(|first| inner.iter().any(|name| first == *name)) && is_an_installation(folder)
+        first.is_some_and(|first| inner.iter().any(|name| first == *name))
     };
-    folders.find(is_it).filter(|folder| may_be_shown(folder, request)).map(Path::to_owned)
+    let folders = real.ancestors().skip(1).take(DEEPEST).filter(is_inner);
+    match files::first(folders, |folder| is_an_installation(folder))? {
+        Some(folder) if may_be_shown(folder, request)? => Ok(Some(folder.to_owned())),
+        _ => Ok(None),
+    }
 }
 
 /// Unmistakably the installation of a language: its library is there.
-fn is_an_installation(prefix: &Path) -> bool {
+fn is_an_installation(prefix: &Path) -> Result<bool, Problem> {
     let fixed = ["lib/rustlib", "lib/node_modules/npm", "pkg/tool", "pyvenv.cfg", "lib/ruby/gems"];
-    fixed.iter().any(|name| prefix.join(name).exists())
-        || is_java(prefix)
-        || is_conda(prefix)
-        || is_python(prefix)
+    Ok(has(prefix, &fixed, files::is_there)? || is_java(prefix)? || is_conda(prefix)? || is_python(prefix)?)
+}
+
+/// Is one of these names there, as what is asked for?
+fn has(prefix: &Path, names: &[&str], is_so: fn(&Path) -> Result<bool, Problem>) -> Result<bool, Problem> {
+    Ok(files::first(names.iter(), |name| is_so(&prefix.join(name)))?.is_some())
 }
 
 /// A Python with its library; an environment borrows one.
-pub(super) fn is_python(prefix: &Path) -> bool {
-    let entries = fs::read_dir(prefix.join("lib")).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path().join("os.py")).any(|file| file.is_file())
+pub(super) fn is_python(prefix: &Path) -> Result<bool, Problem> {
+    let lib = prefix.join("lib");
+    let names = files::names(&lib)?.unwrap_or_default();
+    Ok(files::first(names.iter(), |name| files::is_file(&lib.join(name).join("os.py")))?.is_some())
 }
 
-pub(super) fn is_conda(prefix: &Path) -> bool {
-    prefix.join("conda-meta/history").is_file()
+pub(super) fn is_conda(prefix: &Path) -> Result<bool, Problem> {
+    files::is_file(&prefix.join("conda-meta/history"))
 }
 
-fn is_java(prefix: &Path) -> bool {
-    ["lib/modules", "lib/rt.jar", "jre/lib/rt.jar"].iter().any(|name| prefix.join(name).is_file())
+fn is_go(prefix: &Path) -> Result<bool, Problem> {
+    files::is_folder(&prefix.join("pkg/tool"))
+}
+
+fn is_java(prefix: &Path) -> Result<bool, Problem> {
+    has(prefix, &["lib/modules", "lib/rt.jar", "jre/lib/rt.jar"], files::is_file)
 }
 
 /// It has libraries or data of its own beside its `bin`, and is not the root of another system.
-pub(super) fn has_its_parts_beside(prefix: &Path) -> bool {
-    let has = |names: &[&str]| names.iter().any(|name| prefix.join(name).is_dir());
-    has(&["lib", "lib64", "libexec", "share"]) && !has(&["etc", "home", "root", "var"])
+pub(super) fn has_its_parts_beside(prefix: &Path) -> Result<bool, Problem> {
+    let has = |names: &[&str]| has(prefix, names, files::is_folder);
+    Ok(has(&["lib", "lib64", "libexec", "share"])? && !has(&["etc", "home", "root", "var"])?)
 }
 
 /// A folder right in the home: more than one program's.
-pub(super) fn is_first_level(prefix: &Path, request: &Request) -> bool {
-    prefix.parent() == Some(&home(request))
+pub(super) fn is_first_level(prefix: &Path, request: &Request) -> Result<bool, Problem> {
+    Ok(prefix.parent() == Some(&home(request)?))
 }
 
-pub(super) fn home(request: &Request) -> PathBuf {
-    fs::canonicalize(&request.home).unwrap_or_else(|_| request.home.clone())
+/// The home without symlinks.
+pub(super) fn home(request: &Request) -> Result<PathBuf, Problem> {
+    Ok(files::real(&request.home)?.unwrap_or_else(|| request.home.clone()))
 }
 
 /// May a folder be shown? Never what is a person's or everybody's: a home, what is above it, the folders in it
 /// that hold more than programs, a folder that others may write or own.
-pub(super) fn may_be_shown(prefix: &Path, request: &Request) -> bool {
-    let home = home(request);
+pub(super) fn may_be_shown(prefix: &Path, request: &Request) -> Result<bool, Problem> {
+    let home = home(request)?;
     let cargo = rustup::cargo_home(request);
-    prefix.parent().is_some()
+    Ok(prefix.parent().is_some()
         && !home.starts_with(prefix)
         && !PERSONAL.iter().any(|name| home.join(name) == prefix)
         && cargo != prefix
         && !SHARED.iter().any(|folder| Path::new(folder) == prefix)
-        && !is_secret(prefix, request)
-        && is_ours(prefix)
+        && !is_secret(prefix, request)?
+        && is_ours(prefix)?)
 }
 
 /// Where people keep keys and tokens, and nothing else.
-pub(super) fn is_secret(path: &Path, request: &Request) -> bool {
-    let home = home(request);
-    SECRET.iter().any(|name| path.starts_with(home.join(name)))
+pub(super) fn is_secret(path: &Path, request: &Request) -> Result<bool, Problem> {
+    let home = home(request)?;
+    Ok(SECRET.iter().any(|name| path.starts_with(home.join(name))))
 }
 
 /// Owned by the caller or by root, and writable by nobody else.
-fn is_ours(path: &Path) -> bool {
+fn is_ours(path: &Path) -> Result<bool, Problem> {
     let caller = rustix::process::geteuid().as_raw();
-    fs::metadata(path).is_ok_and(|m| (m.uid() == caller || m.uid() == 0) && m.mode() & 0o002 == 0)
+    let is_ours = |m: std::fs::Metadata| (m.uid() == caller || m.uid() == 0) && m.mode() & 0o002 == 0;
+    Ok(files::behind(path)?.is_some_and(is_ours))
 }

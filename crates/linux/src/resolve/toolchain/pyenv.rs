@@ -6,7 +6,7 @@ use std::path::Path;
 use ringfence_policy::Problem;
 
 use super::version::{self, Choice};
-use super::{Request, Shim};
+use super::{Request, Shim, files};
 
 /// A manager of this make.
 struct Manager {
@@ -33,12 +33,15 @@ pub(super) fn shim(path: &Path, _real: &Path, request: &Request) -> Result<Optio
     };
     let (Some(root), Some(name)) = (shims.parent(), path.file_name()) else { return Ok(None) };
     let versions = root.join("versions");
-    let Some(text) = version::text_of(path).filter(|_| versions.is_dir()) else { return Ok(None) };
+    if !files::is_folder(&versions)? {
+        return Ok(None);
+    }
+    let Some(text) = version::text_of(path)? else { return Ok(None) };
     let Some(manager) = MANAGERS.iter().find(|manager| text.contains(manager.name)) else {
         return Ok(None);
     };
-    let Choice { words, origin } = choice(manager, root, request);
-    let installed = version::installed(&versions);
+    let Choice { words, origin } = choice(manager, root, request)?;
+    let installed = version::installed(&versions)?;
     let mut missing = None;
     for word in &words {
         if word == "system" {
@@ -53,7 +56,7 @@ pub(super) fn shim(path: &Path, _real: &Path, request: &Request) -> Result<Optio
         };
         let folder = versions.join(&found);
         let program = folder.join("bin").join(name);
-        if version::is_program(&program) {
+        if files::is_program(&program)? {
             let variables = [(manager.variable.into(), found.into())].into();
             return Ok(Some(Shim { variables, ..Shim::of_version(program, folder) }));
         }
@@ -62,24 +65,24 @@ pub(super) fn shim(path: &Path, _real: &Path, request: &Request) -> Result<Optio
     if let Some(word) = missing {
         return Err(version::not_installed(manager.name, word, &origin, &installed));
     }
-    let system = version::elsewhere_in_path(name, shims, request);
+    let system = version::elsewhere_in_path(name, shims, request)?;
     let missing = || version::not_in_it(manager.name, &name.to_string_lossy(), &words, &origin);
     system.map(|program| Some(Shim::of(program))).ok_or_else(missing)
 }
 
-fn choice(manager: &Manager, root: &Path, request: &Request) -> Choice {
+fn choice(manager: &Manager, root: &Path, request: &Request) -> Result<Choice, Problem> {
     if let Some(value) = version::variable(manager.variable, request) {
         let words = value.split(':').map(str::to_owned).collect();
-        return Choice { words, origin: manager.variable.to_owned() };
+        return Ok(Choice { words, origin: manager.variable.to_owned() });
     }
     let local = version::folders(request).map(|folder| folder.join(manager.file));
     for file in local.chain([root.join("version")]) {
-        let words = version::text_of(&file).map(|text| version::words(&text)).unwrap_or_default();
+        let words = version::text_of(&file)?.map(|text| version::words(&text)).unwrap_or_default();
         if !words.is_empty() {
-            return Choice { words, origin: format!("`{}`", file.display()) };
+            return Ok(Choice { words, origin: format!("`{}`", file.display()) });
         }
     }
-    Choice { words: vec!["system".to_owned()], origin: "no version is set".to_owned() }
+    Ok(Choice { words: vec!["system".to_owned()], origin: "no version is set".to_owned() })
 }
 
 fn resolve(word: &str, manager: &Manager, installed: &[String]) -> Option<String> {

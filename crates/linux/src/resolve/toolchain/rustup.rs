@@ -2,7 +2,6 @@
 //! credentials and is never shown; cargo gets an empty one of its own.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use ringfence_policy::Problem;
@@ -10,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::version::{self, Choice};
-use super::{Request, Shim, Variables};
+use super::{Request, Shim, Variables, files};
 
 pub(super) fn shim(path: &Path, real: &Path, request: &Request) -> Result<Option<Shim>, Problem> {
     let cargo_home = cargo_home(request);
@@ -20,9 +19,9 @@ pub(super) fn shim(path: &Path, real: &Path, request: &Request) -> Result<Option
     if folder != cargo_home.join("bin") && !is_proxy {
         return Ok(None);
     }
-    let is_proxy = is_proxy || is_the_same(path, &cargo_home.join("bin/rustup")) && name != "rustup";
+    let is_proxy = is_proxy || files::are_one(path, &cargo_home.join("bin/rustup"))? && name != "rustup";
     let home = version::folder("RUSTUP_HOME", ".rustup", request);
-    let settings = version::text_of(&home.join("settings.toml")).unwrap_or_default();
+    let settings = version::text_of(&home.join("settings.toml"))?.unwrap_or_default();
     let settings = DeTable::parse(&settings).map_or_else(|_| DeTable::new(), Spanned::into_inner);
     let in_argument = argument(request, path).filter(|_| is_proxy);
     let took_an_argument = in_argument.is_some();
@@ -40,13 +39,13 @@ pub(super) fn shim(path: &Path, real: &Path, request: &Request) -> Result<Option
         return Err(version::not_plain("rustup", word, &choice.origin));
     }
     let toolchains = home.join("toolchains");
-    let installed = version::installed(&toolchains);
+    let installed = version::installed(&toolchains)?;
     let Some(toolchain) = resolve(word, &settings, &installed) else {
         let problem = version::not_installed("rustup", word, &choice.origin, &installed);
         return if is_proxy { Err(problem) } else { Ok(None) };
     };
     let program = toolchains.join(&toolchain).join("bin").join(name);
-    if !version::is_program(&program) {
+    if !files::is_program(&program)? {
         // Not a proxy: `cargo install` puts programs into the same folder.
         let problem = version::not_in_it("rustup", &name.to_string_lossy(), &[toolchain], &choice.origin);
         return if is_proxy { Err(problem) } else { Ok(None) };
@@ -55,18 +54,12 @@ pub(super) fn shim(path: &Path, real: &Path, request: &Request) -> Result<Option
     variables.insert("RUSTUP_HOME".into(), home.into());
     variables.insert("RUSTUP_TOOLCHAIN".into(), toolchain.into());
     variables.insert("CARGO_HOME".into(), request.home_inside().join(".cargo").into());
-    let beside = subcommand(name, took_an_argument, &cargo_home, request).into_iter().collect();
+    let beside = subcommand(name, took_an_argument, &cargo_home, request)?.into_iter().collect();
     Ok(Some(Shim { variables, took_an_argument, beside, ..Shim::of(program) }))
 }
 
 pub(super) fn cargo_home(request: &Request) -> PathBuf {
     version::folder("CARGO_HOME", ".cargo", request)
-}
-
-fn is_the_same(path: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let identity = |path: &Path| fs::metadata(path).ok().map(|there| (there.dev(), there.ino()));
-    identity(path).is_some_and(|it| identity(other) == Some(it))
 }
 
 /// `cargo +nightly`: only the command itself is given arguments.
@@ -91,7 +84,7 @@ fn choice(settings: &DeTable<'_>, request: &Request) -> Result<Option<Choice>, P
         }
         for name in ["rust-toolchain", "rust-toolchain.toml"] {
             let file = folder.join(name);
-            if let Some(text) = version::text_of(&file)
+            if let Some(text) = version::text_of(&file)?
                 && let Some(word) = in_file(&text, &file)?
             {
                 return Ok(Some(Choice { words: vec![word], origin: format!("`{}`", file.display()) }));
@@ -141,10 +134,18 @@ fn resolve(word: &str, settings: &DeTable<'_>, installed: &[String]) -> Option<S
 }
 
 /// `cargo NAME` calls `cargo-NAME`, which `cargo install` has put beside the proxies.
-fn subcommand(name: &OsStr, after_argument: bool, cargo_home: &Path, request: &Request) -> Option<PathBuf> {
-    let word = request.command.get(if after_argument { 2 } else { 1 }).filter(|_| name == "cargo")?;
-    let word = word.to_str().filter(|word| version::is_plain(word))?;
+fn subcommand(
+    name: &OsStr,
+    after_argument: bool,
+    cargo_home: &Path,
+    request: &Request,
+) -> Result<Option<PathBuf>, Problem> {
+    let word = request.command.get(if after_argument { 2 } else { 1 }).filter(|_| name == "cargo");
+    let word = word.and_then(|word| word.to_str()).filter(|word| version::is_plain(word));
+    let Some(word) = word else { return Ok(None) };
     let program = cargo_home.join("bin").join(format!("cargo-{word}"));
-    let of_rustup = is_the_same(&program, &cargo_home.join("bin/rustup"));
-    (version::is_program(&program) && !of_rustup).then(|| fs::canonicalize(program).ok())?
+    if !files::is_program(&program)? || files::are_one(&program, &cargo_home.join("bin/rustup"))? {
+        return Ok(None);
+    }
+    files::real(&program)
 }

@@ -3,17 +3,15 @@
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
-use std::fs;
-use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_policy::Problem;
 
-use super::Request;
+use super::{Request, files};
+use crate::resolve::environment::DEFAULT_PATH;
 
 /// No version file is longer; what is longer is not read to its end.
-const LONGEST: u64 = 65_536;
+const LONGEST: usize = 65_536;
 
 /// The versions that were asked for, and where.
 #[derive(Debug)]
@@ -24,15 +22,8 @@ pub(super) struct Choice {
 }
 
 /// The start of a regular file as text. Never waits: a repository may put a FIFO in its place.
-pub(super) fn text_of(path: &Path) -> Option<String> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    let mut bytes = Vec::new();
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    file.take(LONGEST).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+pub(super) fn text_of(path: &Path) -> Result<Option<String>, Problem> {
+    Ok(files::start(path, LONGEST)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// A variable of the caller, when it is set to something.
@@ -64,12 +55,15 @@ pub(super) fn is_plain(word: &str) -> bool {
 }
 
 /// Names of the folders in a folder, in the order of versions.
-pub(super) fn installed(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let folders = entries.filter(|entry| entry.path().is_dir());
-    let mut names: Vec<_> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+pub(super) fn installed(folder: &Path) -> Result<Vec<String>, Problem> {
+    let mut names = Vec::new();
+    for name in files::names(folder)?.unwrap_or_default() {
+        if files::is_folder(&folder.join(&name))? {
+            names.extend(name.into_string().ok());
+        }
+    }
     names.sort_by(|a, b| compare(a, b));
-    names
+    Ok(names)
 }
 
 /// The newest installed version that a shorter one stands for: 3.12.1 for 3.12, never 3.1.
@@ -120,16 +114,14 @@ fn shown(word: &str) -> String {
 }
 
 /// The program of this name that PATH finds when one folder is left out.
-pub(super) fn elsewhere_in_path(name: &OsStr, without: &Path, request: &Request) -> Option<PathBuf> {
-    let path = request.environment.get(OsStr::new("PATH"))?;
+pub(super) fn elsewhere_in_path(
+    name: &OsStr,
+    without: &Path,
+    request: &Request,
+) -> Result<Option<PathBuf>, Problem> {
+    let path = request.environment.get(OsStr::new("PATH")).map_or(OsStr::new(DEFAULT_PATH), |path| path);
     let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute() && folder != without);
-    folders.map(|folder| folder.join(name)).find(|program| is_program(program))
-}
-
-/// An executable file.
-pub(super) fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::metadata(path).is_ok_and(|there| there.is_file() && there.permissions().mode() & 0o111 != 0)
+    files::first(folders.map(|folder| folder.join(name)), |program| files::is_program(program))
 }
 
 #[cfg(test)]
@@ -166,10 +158,10 @@ mod tests {
         let scene = tempfile::tempdir().unwrap();
         let path = scene.path().join(".python-version");
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        assert_eq!(text_of(&path), None);
-        assert_eq!(text_of(scene.path()), None);
+        assert_eq!(text_of(&path).unwrap(), None);
+        assert_eq!(text_of(scene.path()).unwrap(), None);
         let plain = scene.path().join("plain");
-        fs::write(&plain, "# x\n 3.1 y # z\n\n2\n").unwrap();
-        assert_eq!(words(&text_of(&plain).unwrap()), ["3.1", "2"]);
+        std::fs::write(&plain, "# x\n 3.1 y # z\n\n2\n").unwrap();
+        assert_eq!(words(&text_of(&plain).unwrap().unwrap()), ["3.1", "2"]);
     }
 }
