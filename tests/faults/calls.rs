@@ -123,8 +123,8 @@ pub(crate) fn left_alone(role: Role, number: i64) -> Option<&'static str> {
     let ends = [libc::SYS_exit, libc::SYS_exit_group, libc::SYS_rt_sigreturn];
     if ends.contains(&number) {
         Some("it has no answer")
-    } else if role == Role::Supervisor && number == libc::SYS_getpid {
-        Some("it has no errors (getpid(2)), and libraries rely on that")
+    } else if role == Role::Supervisor && [libc::SYS_getpid, libc::SYS_geteuid].contains(&number) {
+        Some("it has no errors (getpid(2), getuid(2)), and libraries rely on that")
     } else if role == Role::Supervisor && memory.contains(&number) {
         Some(
             "the allocator's: its number differs from run to run, and a lie here is memory that is not there",

@@ -76,6 +76,34 @@ fn every_failure_of_a_furnished_start_is_closed() {
     campaign("furnished", &furnished, &furnished.reference(&seen), &injections);
 }
 
+/// The same for the looks at version managers, environments and what lies around programs.
+#[test]
+fn every_failure_of_a_start_with_toolchains_is_closed() {
+    if !tracing_works() {
+        return;
+    }
+    let (_, known) = Place::plain().record();
+    let place = Place::with_toolchains();
+    let (seen, recorder) = place.record();
+    assert_eq!(seen.status, 0, "without a failure it runs: {seen:#?}");
+    assert!(seen.stdout.contains("versions/3.9.1"), "the toolchain is shown: {seen:#?}");
+    let calls = new(&recorder, &known);
+    // Every look gets its errors and its lie: this is where a wrong answer would show more.
+    let mut injections = inject::all(&recorder.calls);
+    injections.retain(|injection| {
+        injection.role == Role::Supervisor
+            && !injection.every
+            && calls.contains(&(injection.role, injection.call.shown.clone()))
+    });
+    if !everything() {
+        let sample: Vec<_> = inject::sample(&recorder.calls).iter().map(ToString::to_string).collect();
+        injections.retain(|injection| {
+            injection.fault == Fault::FalseSuccess || sample.contains(&injection.to_string())
+        });
+    }
+    campaign("toolchains", &place, &place.reference(&seen), &injections);
+}
+
 /// The calls that one recording has and another lacks.
 fn new(recorder: &Recorder, known: &Recorder) -> BTreeSet<(Role, String)> {
     let each = |recorder: &Recorder| -> BTreeSet<_> {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,6 +17,8 @@ use crate::verdict::{Fingerprint, LIMIT, Reference, Seen};
 pub(crate) struct Place {
     scene: Scene,
     flags: Vec<String>,
+    /// A folder that comes first in the caller's PATH.
+    first_in_path: Option<PathBuf>,
     /// Standard input is a folder.
     folder_as_input: bool,
     /// The scene's own files, and what is mounted for this thread, before the first run.
@@ -33,7 +36,8 @@ impl Place {
         join_keyring();
         share_mounts();
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut place = Self { scene, flags, folder_as_input: false, before: Vec::new() };
+        let mut place =
+            Self { scene, flags, first_in_path: None, folder_as_input: false, before: Vec::new() };
         place.before = place.things();
         place
     }
@@ -63,6 +67,37 @@ impl Place {
         );
         // No path of a temporary folder has a space in it.
         Self::new(scene, &flags.split(' ').collect::<Vec<_>>())
+    }
+
+    /// Runs that look for toolchains: one behind a version manager's shim, one through a virtual environment, each in
+    /// a folder with what is not to be shown.
+    pub(crate) fn with_toolchains() -> Self {
+        let scene = Scene::new();
+        let link = |target: &str, at: &str| {
+            let at = scene.path(at);
+            std::os::unix::fs::symlink(target, at).expect("a link in our own folder");
+        };
+        scene.file("home/.pyenv/versions/3.9.1/etc/pip.conf", "token");
+        scene.file("home/.pyenv/versions/3.9.1/lib/python3.9/os.py", "");
+        scene.file("home/.pyenv/versions/3.10.2/bin/other", "#!/bin/sh\n");
+        scene.folder("home/.pyenv/versions/3.9.1/bin");
+        scene.folder("home/venv/bin");
+        scene.file("home/venv/token", "token");
+        scene.file("home/venv/pyvenv.cfg", "home = /nowhere/bin\n");
+        link("../../.pyenv/versions/3.9.1/bin/python", "home/venv/bin/python");
+        link(probe().to_str().expect("a path of ours"), "home/.pyenv/versions/3.9.1/bin/real");
+        scene.file("here/.git/config", "");
+        scene.file("here/.python-version", "3.9\n");
+        for (file, content) in [
+            ("home/.pyenv/versions/3.9.1/bin/python", "#!/bin/sh\n".to_owned()),
+            ("home/.pyenv/shims/python", "#!/bin/sh\n# pyenv exec\n".to_owned()),
+            ("home/.pyenv/shims/in-venv", format!("#!{}\n", scene.path("home/venv/bin/python").display())),
+        ] {
+            let file = scene.file(file, &content);
+            std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).expect("our own file");
+        }
+        let first_in_path = Some(scene.path("home/.pyenv/shims"));
+        Self { first_in_path, ..Self::new(scene, &["--toolchain", "python,in-venv"]) }
     }
 
     /// What a run without a failure sees. `host` is what the program sees outside.
@@ -116,6 +151,10 @@ impl Place {
     fn command(&self, report: &Path) -> io::Result<Command> {
         let run =
             Run::new(&self.scene).flags(&self.flags).flag("--report").flag(report).flag("--ro").flag(probe());
+        let run = match &self.first_in_path {
+            Some(folder) => run.env("PATH", format!("{}:/usr/bin:/bin", folder.display())),
+            None => run,
+        };
         let mut command = run.command([probe(), PathBuf::from("fingerprint")]);
         if self.folder_as_input {
             command.stdin(File::open(self.scene.home())?);

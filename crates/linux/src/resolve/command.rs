@@ -56,7 +56,7 @@ pub(super) fn follow(policy: &Policy, request: &Request, name: &OsStr) -> Result
     match find_outside(name, request) {
         Ok(outside) => walk(&mut followed, policy, request, Next::command(name, outside))?,
         // A path may exist only inside; a name must be in the caller's PATH.
-        Err(_) if is_path(name) => {}
+        Err(problem) if is_path(name) && says_nothing_runs(&problem) => {}
         Err(problem) => return Err(problem),
     }
     if policy.filesystem.toolchain == Wanted::None {
@@ -75,7 +75,7 @@ pub(super) fn follow(policy: &Policy, request: &Request, name: &OsStr) -> Result
         match find_outside(OsStr::new(name), request) {
             Ok(outside) => walk(&mut followed, policy, request, Next::by_name(name, outside))?,
             // The script fails inside as it does outside.
-            Err(problem) if matches!(problem.reason, Reason::NotFound | Reason::NotExecutable) => {}
+            Err(problem) if says_nothing_runs(&problem) => {}
             Err(problem) => return Err(problem),
         }
     }
@@ -203,12 +203,12 @@ pub(super) fn find_outside(name: &OsStr, request: &Request) -> Result<PathBuf, P
     let mut found_but = None;
     for folder in std::env::split_paths(&path).filter(|folder| folder.is_absolute()) {
         let candidate = folder.join(name);
-        // The next folder's program is not what was meant when nobody knows what this one has.
-        look::present(look::behind(&candidate)).map_err(|e| look::unknown(&candidate, e))?;
         match is_executable(&candidate) {
             Ok(()) => return Ok(candidate),
             Err(problem) if problem.reason == Reason::NotExecutable => found_but = Some(problem),
-            Err(_) => {}
+            Err(problem) if problem.reason == Reason::NotFound => {}
+            // The next folder's program is not what was meant when nobody knows what this one has.
+            Err(problem) => return Err(problem),
         }
     }
     Err(found_but.unwrap_or_else(|| not_found(name, "is not in PATH")))
@@ -220,8 +220,16 @@ fn not_found(name: &OsStr, why: &str) -> Problem {
         .remedy("install it, or name its path")
 }
 
+/// There is no program, rather than: nobody knows.
+pub(super) fn says_nothing_runs(problem: &Problem) -> bool {
+    matches!(problem.reason, Reason::NotFound | Reason::NotExecutable)
+}
+
 pub(super) fn is_executable(path: &Path) -> Result<(), Problem> {
     let metadata = look::behind(path).map_err(|e| {
+        if !look::is_absent(&e) {
+            return look::unknown(path, e);
+        }
         let reason =
             if e.kind() == std::io::ErrorKind::NotFound { Reason::NotFound } else { Reason::NotExecutable };
         let mut problem = errno::problem("not-found", format!("`{}` cannot be run", path.display()), e)
@@ -366,9 +374,11 @@ fn search(
     let Some(path) = environment.get(OsStr::new("PATH")) else { return Ok(None) };
     for folder in std::env::split_paths(path) {
         let found = layout.look_up(&folder.join(name))?;
-        let runs = |found: &Found| found.host.as_ref().is_some_and(|(host, _)| is_executable(host).is_ok());
-        if let Some(found) = found.filter(runs) {
-            return Ok(Some(found));
+        let Some((host, _)) = found.as_ref().and_then(|found| found.host.as_ref()) else { continue };
+        match is_executable(host) {
+            Ok(()) => return Ok(found),
+            Err(problem) if says_nothing_runs(&problem) => {}
+            Err(problem) => return Err(problem),
         }
     }
     Ok(None)

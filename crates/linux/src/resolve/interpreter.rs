@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ringfence_policy::{Problem, Reason};
 
 use super::Request;
-use super::command::{find_outside, is_executable};
+use super::command::{find_outside, is_executable, says_nothing_runs};
 use crate::look;
 
 /// An interpreter, as it is outside.
@@ -123,7 +123,9 @@ fn unclear(text: &str, why: &str) -> Problem {
 
 fn behind(script: &Path, mut problem: Problem) -> Problem {
     problem.message = format!("`{}` needs an interpreter: {}", script.display(), problem.message);
-    problem.reason = Reason::NotExecutable;
+    if says_nothing_runs(&problem) {
+        problem.reason = Reason::NotExecutable;
+    }
     problem
 }
 
