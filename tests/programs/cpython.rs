@@ -85,6 +85,7 @@ const ONE_ID: &str = "one user and one group are mapped: asking for another is E
 const REFUSED: &[Refused] = &[
     Refused { tests: "test.", said: "[Errno 30] Read-only file system: '/usr/lib/", why: READ_ONLY },
     Refused { tests: "test.test_os.ChownFileTests.", said: "more than one user", why: ROOTS_NAME },
+    Refused { tests: "test.test_os.ChownFileTests.", said: "[Errno 22]", why: ONE_ID },
     Refused {
         tests: "test.test_shutil.TestArchives.test_tarfile_root_owner",
         said: "65534",
