@@ -54,6 +54,11 @@ fn set_limits(policy: &mut Policy, flags: &LimitFlags) {
     let limits = &mut policy.limits;
     limits.timeout = flags.timeout.or(limits.timeout);
     limits.grace = flags.grace.or(limits.grace);
+    limits.cpu_time = flags.cpu_time.or(limits.cpu_time);
+    limits.memory = flags.memory.or(limits.memory);
+    limits.cpus = flags.cpus.or(limits.cpus);
+    limits.cpuset = flags.cpuset.clone().or(limits.cpuset.take());
+    limits.pids = flags.pids.or(limits.pids);
     limits.stack = flags.stack.or(limits.stack);
     limits.file_size = flags.file_size.or(limits.file_size);
     limits.nofile = flags.nofile.or(limits.nofile);
@@ -267,6 +272,11 @@ mod tests {
             ("stack", "1M"),
             ("file-size", "1M"),
             ("nofile", "9"),
+            ("memory", "1G"),
+            ("cpus", "0.5"),
+            ("cpuset", "0"),
+            ("pids", "9"),
+            ("cpu-time", "1"),
             ("uid", "7"),
             ("gid", "7"),
             ("user", "7"),

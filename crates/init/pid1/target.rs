@@ -54,11 +54,14 @@ fn above_streams(file: Fd) -> Result<Fd, Fault> {
     Ok(moved)
 }
 
-/// Closes what PID 1 may have inherited, all but the socket, the supervisor's pidfd and the streams.
+/// Closes what PID 1 may have inherited, all but the socket, the supervisor's pidfd, the streams, and what tells of the
+/// cgroup.
 pub(crate) fn close_files(plan: &Plan) -> Result<(), Fault> {
     let header = plan.header;
     let [a, b, c] = header.streams;
-    let mut keep = [header.control, header.supervisor, a, b, c].map(|fd| fd.cast_unsigned());
+    let cgroup = [header.cpu_file, header.memory_event];
+    let mut keep =
+        [header.control, header.supervisor, a, b, c, cgroup[0], cgroup[1]].map(|fd| fd.cast_unsigned());
     keep.sort_unstable();
     let mut next = 0_u32;
     // A stream that is not there is the largest number: it ends the list.

@@ -5,6 +5,7 @@
 //! the kernel kills a PID namespace with its PID 1.
 
 use crate::abi::{self, PollFd, Rusage, Timespec};
+use crate::account;
 use crate::plan::Plan;
 use crate::steps::{self, Fault};
 use crate::sys::{self, Errno, Fd};
@@ -27,6 +28,12 @@ struct Watch {
     /// Raw status, when it has ended.
     status: Option<i32>,
     usage: Rusage,
+    /// Processor time that the cgroup had used before the program.
+    cpu_before_ns: u64,
+    /// When to look at its processor time again: earlier it cannot be used up.
+    cpu_look_ns: Option<u64>,
+    /// Tells that memory ran out, until it has.
+    memory_event: i32,
     /// When to ask it to end.
     deadline_ns: Option<u64>,
     /// When to kill it.
@@ -37,6 +44,9 @@ struct Watch {
     more_to_reap: bool,
     ended: u64,
 }
+
+/// The kernel itself counts processor time no finer than this while a process runs.
+const CPU_LOOKS_APART_NS: u64 = 1_000_000;
 
 /// How many processes are reaped before anything else is looked at: a flood of orphans must not delay the
 /// deadline.
@@ -50,6 +60,10 @@ pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, exec_pipe: Fd) -> 
         Err(errno) => steps::fail(&plan, fork_step, errno.into()),
     };
     let started_ns = sys::monotonic_ns();
+    let cpu_before_ns = match account::processor_ns(&plan) {
+        Ok(used) => used.unwrap_or(0),
+        Err(errno) => steps::fail(&plan, fork_step, errno.into()),
+    };
     let mut watch = Watch {
         plan,
         fork_step,
@@ -59,6 +73,9 @@ pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, exec_pipe: Fd) -> 
         started: false,
         status: None,
         usage: Rusage::default(),
+        cpu_before_ns,
+        cpu_look_ns: (plan.header.cpu_limit_ns != 0 && plan.header.cpu_file != NO_FD).then_some(started_ns),
+        memory_event: plan.header.memory_event,
         deadline_ns: deadline(&plan, started_ns),
         kill_ns: None,
         give_up_ns: None,
@@ -80,16 +97,27 @@ impl Watch {
         let header = self.plan.header;
         let watched = |fd| PollFd { fd, events: abi::POLLIN, revents: 0 };
         let pipe = self.exec_pipe.map_or(NO_FD, |pipe| pipe.0);
-        let mut files =
-            [watched(header.supervisor), watched(header.control), watched(pipe), watched(signals.0)];
+        let mut files = [
+            watched(header.supervisor),
+            watched(header.control),
+            watched(pipe),
+            watched(signals.0),
+            watched(self.memory_event),
+        ];
         match sys::poll(&mut files, self.time_left()) {
             Ok(_) | Err(Errno(abi::EINTR)) => {}
             Err(errno) => steps::fail(&self.plan, self.fork_step, errno.into()),
         }
-        let [supervisor, control, pipe, signals_ready] = files.map(|file| file.revents != 0);
+        let [supervisor, control, pipe, signals_ready, memory] = files.map(|file| file.revents != 0);
         if supervisor {
             // The owner is gone: so is everything here.
             sys::exit(125);
+        }
+        if memory {
+            // The kernel kills one process; the promise is about all of them.
+            (self.memory_event, self.cpu_look_ns) = (NO_FD, None);
+            self.ended |= ended::MEMORY;
+            self.kill_all();
         }
         if pipe {
             self.read_exec_pipe();
@@ -107,12 +135,13 @@ impl Watch {
         self.check_time();
     }
 
-    /// Time until the next of the three instants.
+    /// Time until the next of the four instants.
     fn time_left(&self) -> Option<Timespec> {
         if self.more_to_reap {
             return Some(Timespec::default());
         }
-        let next = [self.deadline_ns, self.kill_ns, self.give_up_ns].into_iter().flatten().min()?;
+        let instants = [self.deadline_ns, self.kill_ns, self.give_up_ns, self.cpu_look_ns];
+        let next = instants.into_iter().flatten().min()?;
         let left = next.saturating_sub(sys::monotonic_ns());
         Some(Timespec { seconds: (left / 1_000_000_000) as i64, nanoseconds: (left % 1_000_000_000) as i64 })
     }
@@ -137,8 +166,12 @@ impl Watch {
         self.exec_pipe = None;
         if has_executed(self.process) {
             self.started = true;
-            let record =
-                Record { kind: RecordKind::Started as u32, time_ns: self.started_ns, ..Record::default() };
+            let record = Record {
+                kind: RecordKind::Started as u32,
+                time_ns: self.started_ns,
+                user_us: self.cpu_before_ns / 1000,
+                ..Record::default()
+            };
             steps::send(&self.plan, &record);
         }
     }
@@ -191,6 +224,8 @@ impl Watch {
         self.usage.max_rss_kib = self.usage.max_rss_kib.max(usage.max_rss_kib);
         self.usage.voluntary += usage.voluntary;
         self.usage.forced += usage.forced;
+        self.usage.blocks_read += usage.blocks_read;
+        self.usage.blocks_written += usage.blocks_written;
     }
 
     /// The program ended, so the sandbox does: everything that it left running is killed.
@@ -208,7 +243,7 @@ impl Watch {
             sys::exit(125);
         }
         self.status = Some(status);
-        (self.deadline_ns, self.kill_ns) = (self.note_deadline(), None);
+        (self.deadline_ns, self.kill_ns, self.cpu_look_ns) = (self.note_deadline(), None, None);
         self.give_up_ns = Some(sys::monotonic_ns().saturating_add(LAST_WAIT_NS));
         let _nobody_left_is_fine = sys::kill(-1, abi::SIGKILL);
     }
@@ -255,8 +290,31 @@ impl Watch {
         if self.kill_ns.is_some_and(|at| now >= at) {
             self.kill_all();
         }
+        if self.cpu_look_ns.is_some_and(|at| now >= at) {
+            self.check_cpu(now);
+        }
         if self.give_up_ns.is_some_and(|at| now >= at) {
             self.report_end();
+        }
+    }
+
+    /// Kills it when its processor time is used up; else it is looked at again when every processor together could
+    /// have used up the rest. There is no grace: that is time of the clock, and would be a gift of processor time.
+    fn check_cpu(&mut self, now: u64) {
+        let header = self.plan.header;
+        let used = match account::processor_ns(&self.plan) {
+            Ok(used) => used.unwrap_or(0).saturating_sub(self.cpu_before_ns),
+            // What cannot be counted cannot be held.
+            Err(errno) => steps::fail(&self.plan, self.fork_step, errno.into()),
+        };
+        let left = header.cpu_limit_ns.saturating_sub(used);
+        if left == 0 {
+            self.cpu_look_ns = None;
+            self.ended |= ended::CPU_TIME;
+            self.kill_all();
+        } else {
+            let wait = left / u64::from(header.processors.max(1));
+            self.cpu_look_ns = Some(now.saturating_add(wait.max(CPU_LOOKS_APART_NS)));
         }
     }
 
@@ -276,7 +334,7 @@ impl Watch {
     /// Kills whatever may be signalled. A program that has changed its user id (with a capability that it was
     /// left) may not be: soon after, PID 1 ends itself, and the kernel asks no ids.
     fn kill_all(&mut self) {
-        self.kill_ns = None;
+        (self.kill_ns, self.cpu_look_ns) = (None, None);
         if self.give_up_ns.is_none() {
             self.give_up_ns = Some(sys::monotonic_ns().saturating_add(LAST_WAIT_NS));
         }
@@ -297,6 +355,8 @@ impl Watch {
             voluntary: self.usage.voluntary.cast_unsigned(),
             forced: self.usage.forced.cast_unsigned(),
             ended: self.ended,
+            blocks_read: self.usage.blocks_read.cast_unsigned(),
+            blocks_written: self.usage.blocks_written.cast_unsigned(),
             ..Record::default()
         };
         steps::send(&self.plan, &record);

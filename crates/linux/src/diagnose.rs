@@ -12,6 +12,13 @@ use crate::plan::{Plan, Step};
 
 /// clone(2) refused the namespaces.
 pub(crate) fn clone_failed(plan: &Plan, Errno(number): Errno) -> Problem {
+    if plan.cgroup.is_some() && matches!(number, libc::EACCES | libc::EOPNOTSUPP | libc::ENOSYS | libc::EBUSY)
+    {
+        let what = "PID 1 cannot be born into its cgroup".to_owned();
+        let remedy =
+            "start this from inside of a delegated cgroup, on a kernel whose clone3 is not filtered away";
+        return setup("cgroup", what).errno(errno::name(number)).step("start PID 1").remedy(remedy);
+    }
     let what = format!("the kernel refused new {} namespaces", plan.namespaces.join(", "));
     let problem =
         Problem::new(Reason::Refused, "namespaces", what).errno(errno::name(number)).step("start PID 1");

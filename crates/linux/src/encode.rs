@@ -14,6 +14,10 @@ pub(crate) struct Files {
     pub(crate) control: i32,
     pub(crate) supervisor: i32,
     pub(crate) streams: [Option<i32>; 3],
+    /// The cgroup's account of processor time, and its unit in nanoseconds.
+    pub(crate) cpu: Option<(i32, u32)>,
+    /// What tells that memory ran out.
+    pub(crate) memory_event: Option<i32>,
     /// Already cloned trees, by the index of their step.
     pub(crate) trees: HashMap<usize, i32>,
 }
@@ -61,15 +65,24 @@ pub(crate) fn encode(plan: &Plan, files: &Files) -> Result<Vec<u8>, Problem> {
         uid: plan.identity.uid,
         no_groups: u32::from(plan.identity.drops_groups),
         umask: plan.umask,
+        processors: plan.processors,
+        cpu_file: files.cpu.map_or(NO_FD, |(file, _)| file),
+        cpu_unit_ns: files.cpu.map_or(0, |(_, unit)| unit),
+        memory_event: files.memory_event.unwrap_or(NO_FD),
         reserved: 0,
         capabilities: plan.capabilities,
         deadline_ns: plan.deadline_ns,
         grace_ns: plan.grace_ns,
+        cpu_limit_ns: plan.limits.cpu_time.map_or(0, nanoseconds),
     };
     let head: Vec<u8> =
         header.bytes().iter().chain(steps.iter().flat_map(wire::Message::bytes)).copied().collect();
     image.bytes[..head.len()].copy_from_slice(&head);
     Ok(image.bytes)
+}
+
+pub(crate) fn nanoseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 struct Image {
@@ -169,7 +182,8 @@ impl Image {
 /// The number of a step.
 const fn op(step: &Step) -> Op {
     match step {
-        Step::AwaitMaps => Op::AwaitMaps,
+        Step::AwaitMaps | Step::AwaitCgroup => Op::AwaitMaps,
+        Step::CgroupNamespace => Op::CgroupNamespace,
         Step::DropGroups => Op::DropGroups,
         Step::TakeIds { .. } => Op::TakeIds,
         Step::Conceal => Op::Conceal,

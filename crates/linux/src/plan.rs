@@ -6,8 +6,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
-use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Network, Policy, Problem};
+use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Limits, Network, Policy, Problem};
 
+use crate::cgroup::{self, Controller, Held};
 use crate::host::{Host, NAMESPACES};
 use crate::identity::{Identity, Writer};
 use crate::layout::{Node, Rank};
@@ -32,6 +33,8 @@ pub struct MountFlags {
 #[expect(missing_docs, reason = "`Display` says what each one does; ringfence_init::wire::Op documents them")]
 pub enum Step {
     AwaitMaps,
+    AwaitCgroup,
+    CgroupNamespace,
     DropGroups,
     TakeIds { uid: u32, gid: u32 },
     Conceal,
@@ -82,6 +85,9 @@ pub struct Plan {
     pub(crate) deadline_ns: u64,
     pub(crate) grace_ns: u64,
     pub(crate) id_helpers: Option<(PathBuf, PathBuf)>,
+    pub(crate) limits: Limits,
+    pub(crate) cgroup: Option<cgroup::Spec>,
+    pub(crate) processors: u32,
     pub(crate) receipt: Vec<GuaranteeRow>,
     pub(crate) notes: Vec<String>,
     pub(crate) unprotected: Vec<PathBuf>,
@@ -121,7 +127,12 @@ impl Plan {
             Writer::Root => "mapped by root to an unprivileged host id",
             Writer::Helpers => "mapped by newuidmap and newgidmap",
         };
-        let start = format!("start PID 1 in new {} namespaces, {ids}", self.namespaces.join(", "));
+        let cgroup = match &self.cgroup {
+            Some(spec) if spec.place.is_born_into() => format!(", born into a cgroup ({spec})"),
+            Some(spec) => format!(", to be moved into a cgroup ({spec})"),
+            None => String::new(),
+        };
+        let start = format!("start PID 1 in new {} namespaces, {ids}{cgroup}", self.namespaces.join(", "));
         std::iter::once(start).chain(self.steps.iter().map(Step::to_string)).collect()
     }
 }
@@ -152,10 +163,11 @@ const EMPTY_FOLDER: &str = "/.ringfence-empty-folder";
 pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> Result<Plan, Problem> {
     let identity = Identity::decide(policy, host, random)?;
     check_devices(resolved, &identity)?;
+    let held = cgroup::decide(policy, &host.cgroups)?;
     let namespaces: Vec<_> =
         NAMESPACES.into_iter().filter(|name| *name != "net" || policy.network == Network::None).collect();
     let mut steps = Vec::new();
-    become_somebody(&mut steps, &identity);
+    become_somebody(&mut steps, &identity, &held);
     steps.extend([Step::Private, Step::Root { bytes: FURNITURE, inodes: 65_536 }]);
     build_files(&mut steps, policy, resolved, &identity);
     steps.push(Step::VerifyMounts);
@@ -174,10 +186,10 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         Step::NoNewPrivileges,
         Step::Fork,
     ]);
-    become_the_program(&mut steps, policy, resolved, host)?;
+    become_the_program(&mut steps, policy, resolved, host, &held)?;
     let ns = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     Ok(Plan {
-        receipt: receipt::rows(policy, resolved, host, &identity, &namespaces),
+        receipt: receipt::rows(policy, resolved, host, &identity, &namespaces, &held),
         steps,
         identity,
         namespaces,
@@ -188,10 +200,20 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         deadline_ns: policy.limits.timeout.map_or(0, ns),
         grace_ns: ns(policy.limits.grace()),
         id_helpers: host.id_helpers.clone(),
+        limits: policy.limits.clone(),
+        processors: processors(&policy.limits, host),
+        cgroup: held.spec,
         notes: resolved.notes.clone(),
         unprotected: resolved.unprotected.clone(),
         writable: writable(resolved),
     })
+}
+
+/// How many processors the program can use at once.
+fn processors(limits: &Limits, host: &Host) -> u32 {
+    let at_once = limits.cpus.map(|cpus| cpus.0.div_ceil(1000));
+    let listed = limits.cpuset.as_ref().map(ringfence_policy::CpuList::count);
+    [at_once, listed].into_iter().flatten().fold(host.processors, u32::min).max(1)
 }
 
 /// A device node cannot be mapped to the unprivileged id that root's sandboxes get: what only its owner or group
@@ -218,7 +240,11 @@ fn writable(resolved: &Resolved) -> Vec<PathBuf> {
     resolved.layout.nodes().filter_map(|(_, _, node)| writable(node)).collect()
 }
 
-fn become_somebody(steps: &mut Vec<Step>, identity: &Identity) {
+fn become_somebody(steps: &mut Vec<Step>, identity: &Identity, held: &Held) {
+    let moved = held.spec.as_ref().is_some_and(|spec| !spec.place.is_born_into());
+    if identity.writer == Writer::Itself && moved {
+        steps.push(Step::AwaitCgroup);
+    }
     if identity.writer != Writer::Itself {
         steps.push(Step::AwaitMaps);
         if identity.drops_groups {
@@ -227,6 +253,10 @@ fn become_somebody(steps: &mut Vec<Step>, identity: &Identity) {
         steps.push(Step::TakeIds { uid: identity.uid, gid: identity.gid });
     }
     steps.push(Step::Conceal);
+    if held.spec.is_some() {
+        // Made now, not at the start: the cgroup that it is in by now becomes the root that it sees.
+        steps.push(Step::CgroupNamespace);
+    }
 }
 
 /// Everything that the program sees, parents before children; then the host's root goes and what is full is
@@ -369,6 +399,7 @@ fn become_the_program(
     policy: &Policy,
     resolved: &Resolved,
     host: &Host,
+    held: &Held,
 ) -> Result<(), Problem> {
     let path = resolved.program.clone();
     steps.extend([
@@ -381,21 +412,35 @@ fn become_the_program(
         Step::VerifyProgram { path: path.clone(), file: resolved.program_file },
     ]);
     // Last: a small limit must not hinder the steps themselves.
-    limits(steps, policy, host)?;
+    limits(steps, policy, host, held)?;
     steps.push(Step::Exec { path });
     Ok(())
 }
 
-fn limits(steps: &mut Vec<Step>, policy: &Policy, host: &Host) -> Result<(), Problem> {
+fn limits(steps: &mut Vec<Step>, policy: &Policy, host: &Host, held: &Held) -> Result<(), Problem> {
     // A core limit of 1 keeps a piped core handler of the host from running; 0 does not (fs/coredump.c). The
     // program may lower it: only a syscall filter can forbid that.
     let core = host.hard_limits.get(&abi::RLIMIT_CORE).copied().flatten().unwrap_or(u64::MAX).min(1);
     steps.push(Step::Limit { name: "core", resource: abi::RLIMIT_CORE, soft: core, hard: core });
     let limits = &policy.limits;
+    if let Some(time) = limits.cpu_time.filter(|_| !held.waived.contains(&Controller::CpuTime)) {
+        // A second layer, for each process: PID 1 comes first. The caller's own may be tighter, and stays.
+        let own = host.hard_limits.get(&abi::RLIMIT_CPU).copied().flatten().unwrap_or(u64::MAX);
+        let seconds = whole_seconds(time).saturating_add(1).min(own);
+        steps.push(Step::Limit { name: "cpu-time", resource: abi::RLIMIT_CPU, soft: seconds, hard: seconds });
+    }
+    // What no cgroup holds, by the caller's waiver. PID 1 is of the same user in the same namespace.
+    let waived = |controller| held.waived.contains(&controller);
+    let pids = limits.pids.filter(|_| waived(Controller::Pids)).map(|count| count + 1);
+    let memory = limits.memory.filter(|_| waived(Controller::Memory)).map(|size| size.0);
+    let seconds = limits.cpu_time.filter(|_| waived(Controller::CpuTime)).map(whole_seconds);
     for (name, resource, value) in [
         ("file-size", abi::RLIMIT_FSIZE, limits.file_size.map(|size| size.0)),
         ("stack", abi::RLIMIT_STACK, limits.stack.map(|size| size.0)),
         ("nofile", abi::RLIMIT_NOFILE, limits.nofile),
+        ("pids", abi::RLIMIT_NPROC, pids),
+        ("memory", abi::RLIMIT_DATA, memory),
+        ("cpu-time", abi::RLIMIT_CPU, seconds),
     ] {
         let Some(value) = value else { continue };
         let hard = host.hard_limits.get(&resource).copied().flatten();
@@ -406,6 +451,11 @@ fn limits(steps: &mut Vec<Step>, policy: &Policy, host: &Host) -> Result<(), Pro
         steps.push(Step::Limit { name, resource, soft: value, hard: value });
     }
     Ok(())
+}
+
+/// The limit of a single process counts whole seconds.
+fn whole_seconds(time: std::time::Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 impl fmt::Display for MountFlags {
@@ -422,6 +472,8 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AwaitMaps => f.write_str("wait until the id maps are written"),
+            Self::AwaitCgroup => f.write_str("wait until it is in its cgroup"),
+            Self::CgroupNamespace => f.write_str("make its cgroup the root of a namespace"),
             Self::DropGroups => f.write_str("drop every supplementary group"),
             Self::TakeIds { uid, gid } => write!(f, "take user id {uid} and group id {gid}"),
             Self::Conceal => f.write_str("make PID 1 untraceable, in a session of its own"),

@@ -2,6 +2,7 @@
 
 use ringfence_policy::{Guarantee, GuaranteeRow, Network, Policy, Status};
 
+use crate::cgroup::{self, Held};
 use crate::host::Host;
 use crate::identity::{Identity, Writer};
 use crate::layout::{Node, Rank};
@@ -14,6 +15,7 @@ pub(crate) fn rows(
     host: &Host,
     identity: &Identity,
     namespaces: &[&str],
+    held: &Held,
 ) -> Vec<GuaranteeRow> {
     let mut rows = vec![
         files(resolved, host, identity),
@@ -39,14 +41,7 @@ pub(crate) fn rows(
         "this version has no syscall filter: RLIMIT_CORE can be lowered to 0, which lets a piped core handler of the \
          host run after a crash",
     ));
-    if let Some(timeout) = policy.limits.timeout {
-        let detail = format!(
-            "ends after {} ms, killed {} ms later",
-            timeout.as_millis(),
-            policy.limits.grace().as_millis()
-        );
-        rows.push(row(Guarantee::Time, &["deadline in PID 1", "PID namespace"], &detail));
-    }
+    rows.extend(cgroup::rows(&policy.limits, held));
     if policy.limits.file_size.is_some() {
         rows.push(partial(Guarantee::Output, &["RLIMIT_FSIZE"], "holds for each file, not for their sum"));
     }
@@ -68,7 +63,7 @@ pub(crate) fn rows(
     rows
 }
 
-fn row(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
+pub(crate) fn row(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
     GuaranteeRow {
         guarantee,
         layers: layers.iter().map(|layer| (*layer).to_owned()).collect(),
@@ -78,7 +73,7 @@ fn row(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
     }
 }
 
-fn partial(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
+pub(crate) fn partial(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
     GuaranteeRow { status: Status::Partial, ..row(guarantee, layers, detail) }
 }
 

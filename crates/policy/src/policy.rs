@@ -7,9 +7,10 @@ use std::time::Duration;
 use ringfence_seccomp::{Syscalls, Violation};
 use serde::{Deserialize, Serialize};
 
+use crate::amounts::process_count;
 use crate::units::duration_text;
 use crate::words::absolute;
-use crate::{BindSpec, Capability, Guarantee, Problem, Profile, Size, Variable};
+use crate::{BindSpec, Capability, CpuList, Cpus, Guarantee, Problem, Profile, Size, Variable};
 
 /// What one program may do.
 ///
@@ -146,6 +147,25 @@ pub struct Limits {
     /// Time between the polite signal and the kill.
     #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
     pub grace: Option<Duration>,
+    /// Processor time of the whole tree.
+    #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
+    pub cpu_time: Option<Duration>,
+    /// Memory of the whole tree, files in memory included. Nothing of it is swapped out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
+    /// Processors at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<Cpus>,
+    /// The processors that it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpuset: Option<CpuList>,
+    /// Processes and threads of the program.
+    #[serde(
+        default,
+        deserialize_with = "process_count::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub pids: Option<u64>,
     /// Open files of one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nofile: Option<u64>,
@@ -305,6 +325,9 @@ impl Policy {
             }
         }
         check_hostname(&self.process.hostname)?;
+        if let Some(Err(why)) = self.limits.pids.map(process_count::check) {
+            return Err(Problem::request("limit", format!("--pids: {why}")));
+        }
         for id in [self.process.uid, self.process.gid].into_iter().flatten() {
             if id == u32::MAX {
                 return Err(Problem::request("id", format!("the id {id} means \"no id\" to the kernel")));

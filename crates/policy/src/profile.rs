@@ -175,12 +175,29 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_not_built_yet_is_an_error() {
-        for limit in ["memory", "cpus", "pids"] {
-            let text = format!(r#"{{"name": "x", "description": "y", "limits": {{"{limit}": 1}}}}"#);
-            let error = serde_json::from_str::<Profile>(&text).unwrap_err().to_string();
-            assert!(error.contains(limit), "{error}");
+    fn a_limit_without_meaning_is_an_error() {
+        for limit in [
+            r#""memory": 0"#,
+            r#""memory": "10 bananas""#,
+            r#""cpus": 0"#,
+            r#""cpus": "-1""#,
+            r#""pids": 0"#,
+            r#""pids": -1"#,
+            r#""pids": 99999999999"#,
+            r#""cpu_time": "0s""#,
+            r#""cpuset": "3-1""#,
+            r#""output": "1M""#,
+        ] {
+            let text = format!(r#"{{"name": "x", "description": "y", "limits": {{{limit}}}}}"#);
+            assert!(serde_json::from_str::<Profile>(&text).is_err(), "{limit}");
         }
+        let text = r#"{"name": "x", "description": "y", "limits": {"memory": "512M", "cpus": 1.5, "pids": 64,
+                       "cpu_time": "10s", "cpuset": "0-1"}}"#;
+        let limits = serde_json::from_str::<Profile>(text).unwrap().into_policy().limits;
+        assert_eq!(
+            (limits.memory.unwrap().0, limits.cpus.unwrap().0, limits.pids),
+            (512 << 20, 1500, Some(64))
+        );
     }
 
     #[test]
