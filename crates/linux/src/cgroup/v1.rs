@@ -167,7 +167,9 @@ impl Cgroup for Group {
         if let Some(folder) = self.folder(Controller::Memory) {
             account.peak_memory = files::number(folder, "memory.max_usage_in_bytes");
             account.oom_kills = files::field(folder, "memory.oom_control", "oom_kill");
-            account.memory_full = files::number(folder, "memory.failcnt").is_some_and(|count| count > 0);
+            // Where both are limited alike, the sum with swap is full first.
+            let failed = |file| files::number(folder, file).is_some_and(|count| count > 0);
+            account.memory_full = failed("memory.failcnt") || failed("memory.memsw.failcnt");
         }
         if let Some(folder) = self.folder(Controller::CpuTime) {
             let part = |file| files::number(folder, file);
