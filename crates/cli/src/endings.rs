@@ -47,6 +47,7 @@ pub(crate) fn ending(exit: &Exit) -> String {
         Reason::Timeout => "timeout".to_owned(),
         Reason::CpuTime => "out of processor time".to_owned(),
         Reason::Memory => "out of memory".to_owned(),
+        Reason::Violation => "ended by the filter of system calls".to_owned(),
         Reason::Killed => "killed".to_owned(),
         Reason::Refused => "refused".to_owned(),
         Reason::Setup => "not started".to_owned(),

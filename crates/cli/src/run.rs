@@ -91,7 +91,11 @@ fn problem_status(problem: &Problem) -> u8 {
 /// A limit that ended it is said to logs too: it may be the profile's, and nothing else would tell.
 fn last_line(report: &Report, policy: &Policy, place: Option<&Place>) -> Option<String> {
     let limited = matches!(report.exit.reason, Reason::Timeout | Reason::CpuTime | Reason::Memory);
-    let ran = limited || matches!(report.exit.reason, Reason::Exited | Reason::Signalled | Reason::Killed);
+    let ran = limited
+        || matches!(
+            report.exit.reason,
+            Reason::Exited | Reason::Signalled | Reason::Violation | Reason::Killed
+        );
     if !ran || report.exit.status() == 0 {
         return None;
     }

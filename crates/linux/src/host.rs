@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
-use ringfence_policy::{Limits, Problem};
+use ringfence_policy::{Policy, Problem};
 
 use crate::{cgroup, errno};
 
@@ -112,10 +112,10 @@ impl Host {
         })
     }
 
-    /// Looks for a place for the cgroup that these limits need.
+    /// Looks for a place for the cgroup that this policy's limits need.
     #[must_use]
-    pub fn with_cgroups(self, limits: &Limits) -> Self {
-        Self { cgroups: cgroup::find(&cgroup::Controller::wanted(limits)), ..self }
+    pub fn with_cgroups(self, policy: &Policy) -> Self {
+        Self { cgroups: cgroup::find(&cgroup::Controller::wanted(policy)), ..self }
     }
 
     /// Does the caller hold every one of these capabilities?

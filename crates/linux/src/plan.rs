@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
 use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Limits, Network, Policy, Problem};
+use ringfence_seccomp::Program;
 
 use crate::cgroup::{self, Controller, Held};
+use crate::filter::{Filters, filters};
 use crate::host::{Host, NAMESPACES};
 use crate::identity::{Identity, Writer};
 use crate::layout::{Node, Rank};
@@ -69,6 +71,9 @@ pub enum Step {
     Signals,
     VerifyProcess,
     VerifyProgram { path: PathBuf, file: SameFile },
+    ExecOnce { program: Program },
+    Announce,
+    Filter { program: Program, summary: String },
     Exec { path: PathBuf },
 }
 
@@ -82,6 +87,7 @@ pub struct Plan {
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) capabilities: u64,
     pub(crate) umask: u32,
+    pub(crate) filter_kills: bool,
     pub(crate) deadline_ns: u64,
     pub(crate) grace_ns: u64,
     pub(crate) id_helpers: Option<(PathBuf, PathBuf)>,
@@ -186,10 +192,11 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         Step::NoNewPrivileges,
         Step::Fork,
     ]);
-    become_the_program(&mut steps, policy, resolved, host, &held)?;
+    let filters = filters(policy, resolved.start)?;
+    become_the_program(&mut steps, policy, resolved, host, &held, filters.as_ref())?;
     let ns = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     Ok(Plan {
-        receipt: receipt::rows(policy, resolved, host, &identity, &namespaces, &held),
+        receipt: receipt::rows(policy, resolved, host, &identity, &held, filters.as_ref()),
         steps,
         identity,
         namespaces,
@@ -197,6 +204,7 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         environment: resolved.environment.clone().into_iter().collect(),
         capabilities,
         umask: host.umask,
+        filter_kills: filters.is_some_and(|filters| filters.kills),
         deadline_ns: policy.limits.timeout.map_or(0, ns),
         grace_ns: ns(policy.limits.grace()),
         id_helpers: host.id_helpers.clone(),
@@ -400,6 +408,7 @@ fn become_the_program(
     resolved: &Resolved,
     host: &Host,
     held: &Held,
+    filters: Option<&Filters>,
 ) -> Result<(), Problem> {
     let path = resolved.program.clone();
     steps.extend([
@@ -411,15 +420,22 @@ fn become_the_program(
         Step::VerifyProcess,
         Step::VerifyProgram { path: path.clone(), file: resolved.program_file },
     ]);
-    // Last: a small limit must not hinder the steps themselves.
+    if let Some(program) = filters.and_then(|filters| filters.exec_once.clone()) {
+        steps.push(Step::ExecOnce { program });
+    }
+    // Late: a small limit must not hinder the steps themselves.
     limits(steps, policy, host, held)?;
+    steps.push(Step::Announce);
+    if let Some(filters) = filters {
+        steps.push(Step::Filter { program: filters.policy.clone(), summary: filters.summary.clone() });
+    }
     steps.push(Step::Exec { path });
     Ok(())
 }
 
 fn limits(steps: &mut Vec<Step>, policy: &Policy, host: &Host, held: &Held) -> Result<(), Problem> {
     // A core limit of 1 keeps a piped core handler of the host from running; 0 does not (fs/coredump.c). The
-    // program may lower it: only a syscall filter can forbid that.
+    // filter of system calls keeps the program from lowering it.
     let core = host.hard_limits.get(&abi::RLIMIT_CORE).copied().flatten().unwrap_or(u64::MAX).min(1);
     steps.push(Step::Limit { name: "core", resource: abi::RLIMIT_CORE, soft: core, hard: core });
     let limits = &policy.limits;
@@ -518,9 +534,7 @@ impl fmt::Display for Step {
             }
             Self::NoNewPrivileges => f.write_str("set no_new_privs"),
             Self::VerifyMounts => f.write_str("verify every mount"),
-            Self::VerifyNamespace { name, .. } => {
-                write!(f, "verify that the {name} namespace is not the host's")
-            }
+            Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is its own"),
             Self::CloseFiles => f.write_str("close inherited files"),
             Self::Fork => f.write_str("start the program's process; what follows is its own"),
             Self::Session => f.write_str("lead a session of its own"),
@@ -532,6 +546,13 @@ impl fmt::Display for Step {
             Self::VerifyProcess => f.write_str("verify capabilities, ids, groups, no_new_privs, signals"),
             Self::VerifyProgram { path, .. } => {
                 write!(f, "verify that {} is the file that was found", path.display())
+            }
+            Self::ExecOnce { .. } => {
+                f.write_str("have PID 1 answer every exec: the program's own, and no other")
+            }
+            Self::Announce => f.write_str("say that all is verified, and when it starts"),
+            Self::Filter { program, summary } => {
+                write!(f, "filter system calls ({summary}; {} instructions)", program.instructions().len())
             }
             Self::Exec { path } => write!(f, "execute {}", path.display()),
         }

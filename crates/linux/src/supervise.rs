@@ -276,6 +276,7 @@ impl Running {
         } else if self.final_record.is_none() {
             // The first word is the cause; what follows from it may say more, but later.
             self.final_record = Some(record);
+            self.ready &= record.kind != RecordKind::Failed as u32;
         }
     }
 

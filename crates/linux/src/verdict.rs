@@ -47,6 +47,8 @@ pub(crate) fn judge(
         Reason::CpuTime
     } else if asked_to_end && signal == Some(libc::SIGKILL) {
         Reason::Killed
+    } else if signal == Some(libc::SIGSYS) && plan.filter_kills {
+        Reason::Violation
     } else if signal.is_some() {
         Reason::Signalled
     } else {

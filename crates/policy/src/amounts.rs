@@ -1,11 +1,13 @@
 //! Amounts of processors: how many at once, and which.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::units::NumberOrText;
+use crate::units::{NumberOrText, number_or_text};
 
 /// How much processor time a second of the clock may hold, in thousandths of one processor: exact, as no
 /// floating-point number is.
@@ -59,6 +61,16 @@ impl Serialize for Cpus {
 impl<'de> Deserialize<'de> for Cpus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         NumberOrText::deserialize(deserializer)?.to_text().parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Cpus {
+    fn schema_name() -> Cow<'static, str> {
+        "Cpus".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        number_or_text("Processors at once, to a thousandth: 2, 0.5.", r"^([0-9]+\.?[0-9]*|\.[0-9]+)$")
     }
 }
 
@@ -127,6 +139,22 @@ impl Serialize for CpuList {
 impl<'de> Deserialize<'de> for CpuList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         NumberOrText::deserialize(deserializer)?.to_text().parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for CpuList {
+    fn schema_name() -> Cow<'static, str> {
+        "CpuList".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Processors by number: \"0-3,7\".",
+            "anyOf": [
+                { "type": "integer", "minimum": 0 },
+                { "type": "string", "pattern": "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$" },
+            ],
+        })
     }
 }
 

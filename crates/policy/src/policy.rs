@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ringfence_seccomp::{Syscalls, Violation};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::amounts::process_count;
-use crate::units::duration_text;
+use crate::units::{DurationShape, duration_text};
 use crate::words::absolute;
 use crate::{BindSpec, Capability, CpuList, Cpus, Guarantee, Problem, Profile, Size, Variable};
 
@@ -62,7 +63,7 @@ pub struct Filesystem {
 }
 
 /// What a sandbox shows before anything is granted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Base {
     /// The host's programs, read-only, and a minimal `/etc`.
@@ -107,7 +108,7 @@ pub struct Grant {
 }
 
 /// An empty writable folder in memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tmpfs {
     /// The absolute path inside.
@@ -118,7 +119,7 @@ pub struct Tmpfs {
 }
 
 /// Whether the toolchain of the command is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Toolchain {
     /// Follow the command through shim, symlink, `#!` and `pyvenv.cfg`, and show what it needs read-only.
@@ -128,7 +129,7 @@ pub enum Toolchain {
 }
 
 /// The network of a sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
     /// A loopback of its own, and nothing else.
@@ -138,17 +139,20 @@ pub enum Network {
 }
 
 /// What a sandbox may use.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Wall-clock time from the program's start.
     #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DurationShape>")]
     pub timeout: Option<Duration>,
     /// Time between the polite signal and the kill.
     #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DurationShape>")]
     pub grace: Option<Duration>,
     /// Processor time of the whole tree.
     #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DurationShape>")]
     pub cpu_time: Option<Duration>,
     /// Memory of the whole tree, files in memory included. Nothing of it is swapped out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -200,7 +204,7 @@ impl Limits {
 }
 
 /// The environment of a sandbox, on top of what every program gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
     /// Variables with a value.
@@ -376,7 +380,7 @@ impl Policy {
 }
 
 /// A host name is at most 64 bytes for the kernel (`sethostname(2)`), and text that tools can read.
-fn check_hostname(name: &str) -> Result<(), Problem> {
+pub(crate) fn check_hostname(name: &str) -> Result<(), Problem> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_';
     let why = if name.is_empty() {
         "the host name is empty"

@@ -93,6 +93,7 @@ impl Exit {
             Reason::Signalled => u8::try_from(128 + self.signal.unwrap_or(0)).unwrap_or(u8::MAX),
             Reason::Timeout => 124,
             Reason::CpuTime => 152,
+            Reason::Violation => 159,
             Reason::Memory | Reason::Killed => 137,
             Reason::Refused | Reason::Setup | Reason::Internal => 125,
             Reason::NotExecutable => 126,
@@ -115,6 +116,8 @@ pub enum Reason {
     CpuTime,
     /// It came to the limit of its memory, and all of it was killed.
     Memory,
+    /// The filter of system calls ended it.
+    Violation,
     /// Its owner killed it.
     Killed,
     /// A guarantee could not be given.

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use ringfence_policy::{CpuList, Cpus, Guarantee, Limits, Policy, Problem, Refusal};
+use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem, Refusal};
 
 pub(crate) use find::find;
 pub(crate) use receipt::rows;
@@ -31,13 +31,15 @@ pub(crate) enum Controller {
 }
 
 impl Controller {
-    /// Those that the limits need.
-    pub(crate) fn wanted(limits: &Limits) -> BTreeSet<Self> {
+    /// Those that the limits need. A single process is held by the filter of system calls.
+    pub(crate) fn wanted(policy: &Policy) -> BTreeSet<Self> {
+        let limits = &policy.limits;
+        let filtered = !policy.waived.contains(&Guarantee::KernelSurface);
         let wanted = [
             (Self::Memory, limits.memory.is_some()),
             (Self::Cpu, limits.cpus.is_some()),
             (Self::Cpuset, limits.cpuset.is_some()),
-            (Self::Pids, limits.pids.is_some()),
+            (Self::Pids, limits.pids.is_some_and(|count| count > 1 || !filtered)),
             (Self::CpuTime, limits.cpu_time.is_some()),
         ];
         wanted.into_iter().filter_map(|(controller, wanted)| wanted.then_some(controller)).collect()
@@ -149,7 +151,7 @@ pub(crate) struct Held {
 pub(crate) fn decide(policy: &Policy, found: &Found) -> Result<Held, Problem> {
     let mut held = Held::default();
     let limits = &policy.limits;
-    let mut wanted = Controller::wanted(limits);
+    let mut wanted = Controller::wanted(policy);
     for (controller, lack) in &found.lacking {
         if !wanted.remove(controller) {
             continue;

@@ -1,13 +1,14 @@
 //! The rows of the receipt that cgroups fill, or the limits of single processes in their place.
 
-use ringfence_policy::{Guarantee, GuaranteeRow, Limits, Status};
+use ringfence_policy::{Guarantee, GuaranteeRow, Limits, Policy, Status};
 
 use super::{Controller, Held};
 use crate::receipt::{partial, row};
 
 /// One row for each guarantee that is asked for.
-pub(crate) fn rows(limits: &Limits, held: &Held) -> Vec<GuaranteeRow> {
-    [memory(limits, held), cpu(limits, held), pids(limits, held), time(limits, held)]
+pub(crate) fn rows(policy: &Policy, held: &Held) -> Vec<GuaranteeRow> {
+    let limits = &policy.limits;
+    [memory(limits, held), cpu(limits, held), pids(policy, held), time(limits, held)]
         .into_iter()
         .flatten()
         .collect()
@@ -58,8 +59,11 @@ fn cpu(limits: &Limits, held: &Held) -> Option<GuaranteeRow> {
     }
 }
 
-fn pids(limits: &Limits, held: &Held) -> Option<GuaranteeRow> {
-    let count = limits.pids?;
+fn pids(policy: &Policy, held: &Held) -> Option<GuaranteeRow> {
+    let count = policy.limits.pids?;
+    if !Controller::wanted(policy).contains(&Controller::Pids) {
+        return Some(row(Guarantee::Pids, &["seccomp filter"], "no child and no thread"));
+    }
     if held.waived.contains(&Controller::Pids) {
         let detail = format!("at most {count} processes and threads of the program's own user id");
         return Some(partial(Guarantee::Pids, &["RLIMIT_NPROC in an own user namespace"], &detail));
@@ -105,7 +109,8 @@ mod tests {
 
     #[test]
     fn what_was_waived_is_never_called_enforced() {
-        let limits = Limits {
+        let mut policy = Policy::builtin("default").unwrap();
+        policy.limits = Limits {
             memory: Some(Size(1 << 20)),
             cpus: Some("0.5".parse().unwrap()),
             cpuset: Some("0".parse().unwrap()),
@@ -113,10 +118,10 @@ mod tests {
             cpu_time: Some(Duration::from_secs(1)),
             ..Limits::default()
         };
-        let all = Controller::wanted(&limits);
+        let all = Controller::wanted(&policy);
         let statuses = |waived| {
             let held = Held { spec: None, waived };
-            rows(&limits, &held).iter().map(|row| (row.guarantee, row.status)).collect::<Vec<_>>()
+            rows(&policy, &held).iter().map(|row| (row.guarantee, row.status)).collect::<Vec<_>>()
         };
         use Guarantee::{Cpu, Memory, Pids, Time};
         assert_eq!(statuses([].into()), [Memory, Cpu, Pids, Time].map(|g| (g, Status::Enforced)));
@@ -130,6 +135,6 @@ mod tests {
             ]
         );
         assert!(statuses([Controller::Cpuset].into()).contains(&(Cpu, Status::Partial)));
-        assert!(rows(&Limits::default(), &Held::default()).is_empty());
+        assert!(rows(&Policy::builtin("default").unwrap(), &Held::default()).is_empty());
     }
 }
