@@ -198,7 +198,7 @@ impl Image {
 /// The number of a step.
 const fn op(step: &Step) -> Op {
     match step {
-        Step::AwaitMaps | Step::AwaitCgroup => Op::AwaitMaps,
+        Step::Await { .. } => Op::AwaitMaps,
         Step::CgroupNamespace => Op::CgroupNamespace,
         Step::DropGroups => Op::DropGroups,
         Step::TakeIds { .. } => Op::TakeIds,

@@ -34,8 +34,7 @@ pub struct MountFlags {
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "`Display` says what each one does; ringfence_init::wire::Op documents them")]
 pub enum Step {
-    AwaitMaps,
-    AwaitCgroup,
+    Await { what: &'static str },
     CgroupNamespace,
     DropGroups,
     TakeIds { uid: u32, gid: u32 },
@@ -251,10 +250,10 @@ fn writable(resolved: &Resolved) -> Vec<PathBuf> {
 fn become_somebody(steps: &mut Vec<Step>, identity: &Identity, held: &Held) {
     let moved = held.spec.as_ref().is_some_and(|spec| !spec.place.is_born_into());
     if identity.writer == Writer::Itself && moved {
-        steps.push(Step::AwaitCgroup);
+        steps.push(Step::Await { what: "it is in its cgroup" });
     }
     if identity.writer != Writer::Itself {
-        steps.push(Step::AwaitMaps);
+        steps.push(Step::Await { what: "the id maps are written" });
         if identity.drops_groups {
             steps.push(Step::DropGroups);
         }
@@ -487,8 +486,7 @@ impl fmt::Display for MountFlags {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AwaitMaps => f.write_str("wait until the id maps are written"),
-            Self::AwaitCgroup => f.write_str("wait until it is in its cgroup"),
+            Self::Await { what } => write!(f, "wait until {what}"),
             Self::CgroupNamespace => f.write_str("make its cgroup the root of a namespace"),
             Self::DropGroups => f.write_str("drop every supplementary group"),
             Self::TakeIds { uid, gid } => write!(f, "take user id {uid} and group id {gid}"),
