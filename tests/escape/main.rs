@@ -7,3 +7,4 @@ mod launcher;
 mod lifecycle;
 mod privileges;
 mod processes;
+mod resources;

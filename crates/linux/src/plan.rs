@@ -448,14 +448,19 @@ fn limits(steps: &mut Vec<Step>, policy: &Policy, host: &Host, held: &Held) -> R
     let waived = |controller| held.waived.contains(&controller);
     let pids = limits.pids.filter(|_| waived(Controller::Pids)).map(|count| count + 1);
     let memory = limits.memory.filter(|_| waived(Controller::Memory)).map(|size| size.0);
-    let seconds = limits.cpu_time.filter(|_| waived(Controller::CpuTime)).map(whole_seconds);
+    if let Some(time) = limits.cpu_time.filter(|_| waived(Controller::CpuTime)) {
+        // The soft limit's signal says what it was; who catches it has a second left.
+        let soft = whole_seconds(time);
+        let step =
+            Step::Limit { name: "cpu-time", resource: abi::RLIMIT_CPU, soft, hard: soft.saturating_add(1) };
+        steps.push(step);
+    }
     for (name, resource, value) in [
         ("file-size", abi::RLIMIT_FSIZE, limits.file_size.map(|size| size.0)),
         ("stack", abi::RLIMIT_STACK, limits.stack.map(|size| size.0)),
         ("nofile", abi::RLIMIT_NOFILE, limits.nofile),
         ("pids", abi::RLIMIT_NPROC, pids),
         ("memory", abi::RLIMIT_DATA, memory),
-        ("cpu-time", abi::RLIMIT_CPU, seconds),
     ] {
         let Some(value) = value else { continue };
         let hard = host.hard_limits.get(&resource).copied().flatten();

@@ -27,7 +27,8 @@ pub(crate) fn judge(
     let memory = limits.memory.filter(|_| out_of_memory);
     let timeout = limits.timeout.filter(|_| record.ended & ended::DEADLINE != 0).map(micros);
     let cpu_time = limits.cpu_time.map(micros);
-    let cpu_time = cpu_time.filter(|limit| record.ended & ended::CPU_TIME != 0 || usage.cpu_us > *limit);
+    let used_up = record.ended & ended::CPU_TIME != 0 || signal == Some(libc::SIGXCPU);
+    let cpu_time = cpu_time.filter(|limit| used_up || usage.cpu_us > *limit);
     let pids = limits.pids.filter(|_| account.forks_refused > 0);
     let exceed = |limit: &str, allowed: u64, used: u64| Exceeded { limit: limit.to_owned(), allowed, used };
     let exceeded: Vec<_> = [

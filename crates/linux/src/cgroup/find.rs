@@ -32,11 +32,13 @@ pub(crate) fn find(wanted: &BTreeSet<Controller>) -> Found {
     }
     let second = hierarchies.iter().find(|hierarchy| hierarchy.controllers.is_none());
     let second = second.map(|hierarchy| v2::find(hierarchy, wanted));
-    let first = hierarchies.iter().any(|hierarchy| hierarchy.controllers.is_some());
-    let first = first.then(|| v1::find(&hierarchies, wanted));
-    // Reasons are told of the version that has the controllers.
+    let names = |hierarchy: &Hierarchy| hierarchy.controllers.clone().unwrap_or_default();
+    let mounted: Vec<_> = hierarchies.iter().flat_map(names).collect();
+    let hybrid = wanted.iter().any(|controller| mounted.iter().any(|name| name == controller.name()));
+    let first = hybrid.then(|| v1::find(&hierarchies, wanted));
+    // Where both can, or neither, a hybrid host has its controllers in the first version.
     let fewest = |found: &Found| (found.lacking.len(), found.place.is_none());
-    first.into_iter().chain(second).rev().min_by_key(fewest).unwrap_or_default()
+    first.into_iter().chain(second).min_by_key(fewest).unwrap_or_else(|| v1::find(&hierarchies, wanted))
 }
 
 /// Mounted hierarchies (mountinfo is proc_pid_mountinfo(5), the other is cgroups(7)).

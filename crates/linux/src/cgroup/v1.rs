@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ringfence_policy::Problem;
@@ -13,6 +13,7 @@ use super::find::Hierarchy;
 use super::{Account, Cgroup, Controller, Found, Lack, Wants, Watched, bandwidth, name};
 use crate::errno;
 use crate::image::above_streams;
+use crate::pump::duplicate;
 
 /// This caller's own folder in each hierarchy that is needed.
 #[derive(Clone, Debug)]
@@ -71,6 +72,8 @@ pub(super) struct Group {
     folders: Vec<Folder>,
     /// Index of each controller's folder.
     of: BTreeMap<Controller, usize>,
+    /// Counts when memory runs out.
+    out_of_memory: Option<OwnedFd>,
 }
 
 impl Group {
@@ -84,7 +87,7 @@ impl Group {
             (Controller::Pids, wants.pids.is_some()),
             (Controller::CpuTime, wants.cpu_time),
         ];
-        let mut group = Self { folders: Vec::new(), of: BTreeMap::new() };
+        let mut group = Self { folders: Vec::new(), of: BTreeMap::new(), out_of_memory: None };
         for (controller, _) in wanted.into_iter().filter(|(_, wanted)| *wanted) {
             let Some(parent) = place.parents.get(&controller) else { continue };
             let path = parent.join(&name);
@@ -99,6 +102,7 @@ impl Group {
             group.of.insert(controller, index);
         }
         group.set(wants)?;
+        group.out_of_memory = group.folder(Controller::Memory).map(tells_of_memory).transpose()?;
         Ok(group)
     }
 
@@ -158,7 +162,8 @@ impl Cgroup for Group {
     fn watched(&self) -> Result<Watched, Problem> {
         let cpu = self.folder(Controller::CpuTime);
         let cpu = cpu.map(|folder| files::open_file(folder, "cpuacct.usage")).transpose()?;
-        let memory = self.folder(Controller::Memory).map(tells_of_memory).transpose()?;
+        let memory = self.out_of_memory.as_ref().map(|event| duplicate(event.as_fd())).transpose();
+        let memory = memory.map_err(|e| errno::problem("cgroup", "no more files can be opened", e))?;
         Ok(Watched { cpu: cpu.map(|file| (file, 1)), out_of_memory: memory })
     }
 
@@ -167,9 +172,12 @@ impl Cgroup for Group {
         if let Some(folder) = self.folder(Controller::Memory) {
             account.peak_memory = files::number(folder, "memory.max_usage_in_bytes");
             account.oom_kills = files::field(folder, "memory.oom_control", "oom_kill");
-            // Where both are limited alike, the sum with swap is full first.
-            let failed = |file| files::number(folder, file).is_some_and(|count| count > 0);
-            account.memory_full = failed("memory.failcnt") || failed("memory.memsw.failcnt");
+            // The counter of failures does not count those of memory and swap together. Of the host's own lack of
+            // memory nothing is told.
+            account.memory_full = self.out_of_memory.as_ref().is_some_and(|event| {
+                let mut count = [0_u8; 8];
+                rustix::io::read(event, &mut count).is_ok_and(|length| length == count.len())
+            });
         }
         if let Some(folder) = self.folder(Controller::CpuTime) {
             let part = |file| files::number(folder, file);
