@@ -22,3 +22,16 @@ pub(crate) fn processor_ns(plan: &Plan) -> Result<Option<u64>, Errno> {
     let used = used.and_then(|used| used.checked_mul(header.cpu_unit_ns.into()));
     used.map(Some).ok_or(Errno(abi::EIO))
 }
+
+/// Has the kernel killed for lack of memory? An eventfd that has counted says yes by being ready; `memory.events` has a
+/// line that counts the kills.
+pub(crate) fn memory_ran_out(plan: &Plan) -> Result<bool, Errno> {
+    if plan.header.memory_path == 0 {
+        return Ok(true);
+    }
+    let mut text = [0_u8; 512];
+    let length = sys::read_at_start(Fd(plan.header.memory_event), &mut text)?;
+    let mut lines = text.get(..length).unwrap_or_default().split(|byte| *byte == b'\n');
+    let kills = lines.find_map(|line| number(line.strip_prefix(b"oom_kill ")?, 10));
+    Ok(kills.is_some_and(|kills| kills > 0))
+}

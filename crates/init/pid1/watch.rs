@@ -50,6 +50,9 @@ struct Watch {
     ended: u64,
 }
 
+/// How long the supervisor may take to read the account of a cgroup that goes with its last process.
+const LONGEST_LINGER: Timespec = Timespec { seconds: 1, nanoseconds: 0 };
+
 /// The kernel itself counts processor time no finer than this while a process runs.
 const CPU_LOOKS_APART_NS: u64 = 1_000_000;
 
@@ -113,6 +116,10 @@ impl Watch {
             self.memory_event,
         ]
         .map(watched);
+        if header.memory_path != 0 {
+            // That file can always be read; what is new has priority (cgroups(7)).
+            files[5].events = abi::POLLPRI;
+        }
         match sys::poll(&mut files, self.time_left()) {
             Ok(_) | Err(Errno(abi::EINTR)) => {}
             Err(errno) => steps::fail(&self.plan, self.fork_step, errno.into()),
@@ -124,10 +131,7 @@ impl Watch {
             sys::exit(125);
         }
         if memory {
-            // The kernel kills one process; the promise is about all of them.
-            (self.memory_event, self.cpu_look_ns) = (NO_FD, None);
-            self.ended |= ended::MEMORY;
-            self.kill_all();
+            self.check_memory();
         }
         if teller {
             self.hear_of_exec();
@@ -342,6 +346,19 @@ impl Watch {
         }
     }
 
+    /// The kernel kills one process; the promise is about all of them.
+    fn check_memory(&mut self) {
+        match account::memory_ran_out(&self.plan) {
+            Ok(false) => {}
+            Ok(true) => {
+                (self.memory_event, self.cpu_look_ns) = (NO_FD, None);
+                self.ended |= ended::MEMORY;
+                self.kill_all();
+            }
+            Err(errno) => steps::fail(&self.plan, self.fork_step, errno.into()),
+        }
+    }
+
     /// Kills it when its processor time is used up; else it is looked at again when every processor together could
     /// have used up the rest. There is no grace: that is time of the clock, and would be a gift of processor time.
     fn check_cpu(&mut self, now: u64) {
@@ -404,6 +421,10 @@ impl Watch {
             ..Record::default()
         };
         steps::send(&self.plan, &record);
+        if self.plan.header.lingers != 0 {
+            let mut files = [PollFd { fd: self.plan.header.supervisor, events: abi::POLLIN, revents: 0 }];
+            let _killed_while_it_waits = sys::poll(&mut files, Some(LONGEST_LINGER));
+        }
         sys::exit(0)
     }
 }

@@ -155,6 +155,7 @@ constants! {
     SFD_NONBLOCK: u32 = 0o4000,
     WNOHANG: i32 = 1,
     POLLIN: i16 = 1,
+    POLLPRI: i16 = 2,
     POLLERR: i16 = 8,
     POLLHUP: i16 = 16,
     F_DUPFD_CLOEXEC: u32 = 1030,

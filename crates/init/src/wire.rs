@@ -50,8 +50,12 @@ pub struct Header {
     pub cpu_unit_ns: u32,
     /// An eventfd that counts when memory runs out, or [`NO_FD`].
     pub memory_event: i32,
-    /// Always zero: keeps the rest aligned.
-    pub reserved: u32,
+    /// Offset of the path to open as `cpu_file` once this process is in its cgroup; 0 for none.
+    pub cpu_path: u32,
+    /// The same for `memory_event`, which is then no eventfd but the cgroup's `memory.events`.
+    pub memory_path: u32,
+    /// 1: after its last word PID 1 stays until it is killed, a second at most, so that its cgroup does.
+    pub lingers: u32,
     /// Capabilities that the program keeps, one bit each.
     pub capabilities: u64,
     /// Time from the program's start to its polite end, in nanoseconds; 0 for none.
@@ -413,7 +417,7 @@ impl Message for Record {}
 impl Message for Command {}
 
 // No padding: the sizes are the sums of the fields.
-const _: () = assert!(size_of::<Header>() == 8 + 3 * 4 + 5 * 4 + 12 * 4 + 4 * 8);
+const _: () = assert!(size_of::<Header>() == 8 + 3 * 4 + 5 * 4 + 14 * 4 + 4 * 8);
 const _: () = assert!(size_of::<Step>() == 4 * 4 + 4 * 8);
 const _: () = assert!(size_of::<Record>() == 4 * 4 + 10 * 8);
 const _: () = assert!(size_of::<Command>() == 8);

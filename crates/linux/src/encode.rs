@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ringfence_init::wire::{self, Header, Message as _, NO_FD, Op};
 use ringfence_policy::Problem;
@@ -19,6 +19,11 @@ pub(crate) struct Files {
     pub(crate) cpu: Option<(i32, u32)>,
     /// What tells that memory ran out.
     pub(crate) memory_event: Option<i32>,
+    /// What is to be opened later as these two.
+    pub(crate) cpu_path: Option<PathBuf>,
+    pub(crate) memory_path: Option<PathBuf>,
+    /// PID 1 stays until its cgroup's account is read.
+    pub(crate) lingers: bool,
     /// Already cloned trees, by the index of their step.
     pub(crate) trees: HashMap<usize, i32>,
 }
@@ -51,6 +56,8 @@ pub(crate) fn encode(plan: &Plan, files: &Files) -> Result<Vec<u8>, Problem> {
         [name.as_bytes(), b"=", value.as_bytes()].concat()
     };
     let environment = image.array(plan.environment.iter().map(variable));
+    let cpu_path = files.cpu_path.as_ref().map(|path| image.path(path));
+    let memory_path = files.memory_path.as_ref().map(|path| image.path(path));
     let header = Header {
         magic: wire::MAGIC,
         size: image.offset(),
@@ -70,7 +77,9 @@ pub(crate) fn encode(plan: &Plan, files: &Files) -> Result<Vec<u8>, Problem> {
         cpu_file: files.cpu.map_or(NO_FD, |(file, _)| file),
         cpu_unit_ns: files.cpu.map_or(0, |(_, unit)| unit),
         memory_event: files.memory_event.unwrap_or(NO_FD),
-        reserved: 0,
+        cpu_path: cpu_path.unwrap_or(0),
+        memory_path: memory_path.unwrap_or(0),
+        lingers: u32::from(files.lingers),
         capabilities: plan.capabilities,
         deadline_ns: plan.deadline_ns,
         grace_ns: plan.grace_ns,

@@ -11,6 +11,7 @@ use ringfence_policy::Problem;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
+use crate::cgroup::Watched;
 use crate::identity::Writer;
 use crate::image::above_streams;
 use crate::plan::{Plan, clone_flag};
@@ -45,12 +46,16 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
     let trees = idmap::clone_trees(&plan, supervisor.as_fd())?;
     let cgroup = plan.cgroup.as_ref().map(cgroup::make).transpose()?;
     let watched = cgroup.as_ref().map(|cgroup| cgroup.watched()).transpose()?.unwrap_or_default();
+    let watched = with_placeholders(watched).map_err(failed("no file for PID 1"))?;
     let files = encode::Files {
         control: theirs.as_raw_fd(),
         supervisor: supervisor.as_raw_fd(),
         streams: streams.each_ref().map(Passed::number),
         cpu: watched.cpu.as_ref().map(|(file, unit)| (file.as_raw_fd(), *unit)),
         memory_event: watched.out_of_memory.as_ref().map(|file| file.as_raw_fd()),
+        cpu_path: watched.cpu_path.clone(),
+        memory_path: watched.memory_path.clone(),
+        lingers: cgroup.as_ref().is_some_and(|cgroup| cgroup.is_fleeting()),
         trees: trees.iter().map(|(index, tree)| (*index, tree.as_raw_fd())).collect(),
     };
     let plan_file = image::plan_file(&encode::encode(&plan, &files)?)?;
@@ -65,6 +70,18 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
     let running = Running::new(process, ours, plan, cgroup, begun_ns);
     release(&running)?;
     Ok(running)
+}
+
+/// Numbers for the files that PID 1 opens itself: `/dev/null` stands there until it has.
+fn with_placeholders(mut watched: Watched) -> io::Result<Watched> {
+    let null = || above_streams(std::fs::File::open("/dev/null")?.into());
+    if watched.cpu_path.is_some() {
+        watched.cpu = Some((null()?, cgroup::MICROSECOND));
+    }
+    if watched.memory_path.is_some() {
+        watched.out_of_memory = Some(null()?);
+    }
+    Ok(watched)
 }
 
 /// Moves a sandbox into its cgroup and writes its maps, where it waits for that. When that fails, dropping `running`

@@ -89,6 +89,8 @@ pub struct Running {
     /// Processor time that its cgroup had used when the program started.
     cpu_before_us: u64,
     final_record: Option<Record>,
+    /// Of a cgroup that goes with its last process, read before that.
+    account: Option<Account>,
     asked_to_end: bool,
     /// When to stop relying on PID 1: it may hang in a step on a dead file system, or be stopped from outside.
     kill_at: Option<Instant>,
@@ -120,6 +122,7 @@ impl Running {
             started_ns: None,
             cpu_before_us: 0,
             final_record: None,
+            account: None,
             asked_to_end: false,
             kill_at: None,
             killed: false,
@@ -276,6 +279,8 @@ impl Running {
         } else if self.final_record.is_none() {
             // The first word is the cause; what follows from it may say more, but later.
             self.final_record = Some(record);
+            // PID 1 still holds it open, or holds on until it is killed.
+            self.account = self.cgroup.as_ref().filter(|cgroup| cgroup.is_fleeting()).map(|c| c.account());
             self.ready &= record.kind != RecordKind::Failed as u32;
         }
     }
@@ -286,7 +291,9 @@ impl Running {
         self.process.reap();
         self.pumps.iter_mut().for_each(Pump::finish);
         // Read when nothing is used any more, and removed.
-        let account = self.cgroup.take().map(|cgroup| cgroup.account()).unwrap_or_default();
+        let cgroup = self.cgroup.take();
+        let account =
+            self.account.take().or_else(|| cgroup.map(|cgroup| cgroup.account())).unwrap_or_default();
         let (exit, error, usage) = match self.final_record {
             Some(record) if record.kind == RecordKind::Ended as u32 => self.judge(&record, &account),
             Some(record) if self.asked_to_end && record.errno == fault::DIED => killed_early(),

@@ -51,7 +51,7 @@ pub(super) fn set_bytes(folder: &Path, file: &str, bytes: u64) -> Result<(), Pro
     read_back(folder, file, &(bytes / page * page).to_string())
 }
 
-fn read_back(folder: &Path, file: &str, value: &str) -> Result<(), Problem> {
+pub(super) fn read_back(folder: &Path, file: &str, value: &str) -> Result<(), Problem> {
     let path = folder.join(file);
     match fs::read_to_string(&path) {
         Ok(text) if text.trim() == value => Ok(()),

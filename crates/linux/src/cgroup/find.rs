@@ -38,7 +38,27 @@ pub(crate) fn find(wanted: &BTreeSet<Controller>) -> Found {
     let first = hybrid.then(|| v1::find(&hierarchies, wanted));
     // Where both can, or neither, a hybrid host has its controllers in the first version.
     let fewest = |found: &Found| (found.lacking.len(), found.place.is_none());
+    #[cfg(feature = "systemd")]
+    let second = second.map(|found| match found.place {
+        None if !rustix::process::geteuid().is_root() => by_manager(&hierarchies, wanted, found),
+        _ => found,
+    });
     first.into_iter().chain(second).min_by_key(fewest).unwrap_or_else(|| v1::find(&hierarchies, wanted))
+}
+
+/// What the user's service manager can do, where nothing is delegated. Without one the first reasons are told.
+#[cfg(feature = "systemd")]
+fn by_manager(hierarchies: &[Hierarchy], wanted: &BTreeSet<Controller>, delegated: Found) -> Found {
+    let second = hierarchies.iter().find(|hierarchy| hierarchy.controllers.is_none());
+    let Some(mut found) = second.map(|hierarchy| super::systemd::find(hierarchy, wanted)) else {
+        return delegated;
+    };
+    for (controller, lack) in &mut found.lacking {
+        if let Some(first) = delegated.lacking.get(controller) {
+            lack.why = format!("{}, and {}", first.why, lack.why);
+        }
+    }
+    found
 }
 
 /// Mounted hierarchies (mountinfo is proc_pid_mountinfo(5), the other is cgroups(7)).

@@ -8,12 +8,15 @@ mod files;
 mod find;
 mod name;
 mod receipt;
+#[cfg(feature = "systemd")]
+mod systemd;
 mod v1;
 mod v2;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem, Refusal};
 
@@ -86,6 +89,8 @@ pub(crate) struct Found {
 pub(crate) enum Place {
     V2(v2::Place),
     V1(v1::Place),
+    #[cfg(feature = "systemd")]
+    Systemd(systemd::Place),
 }
 
 impl Place {
@@ -99,6 +104,8 @@ impl Place {
         match self {
             Self::V2(_) => "cgroup v2",
             Self::V1(_) => "cgroup v1",
+            #[cfg(feature = "systemd")]
+            Self::Systemd(_) => "cgroup v2 by systemd's user manager",
         }
     }
 }
@@ -197,7 +204,13 @@ pub(crate) struct Watched {
     pub(crate) cpu: Option<(OwnedFd, u32)>,
     /// Tells that memory ran out.
     pub(crate) out_of_memory: Option<OwnedFd>,
+    /// The same as paths, where the files appear only when PID 1 is in its cgroup: it opens them itself.
+    pub(crate) cpu_path: Option<PathBuf>,
+    pub(crate) memory_path: Option<PathBuf>,
 }
+
+/// Nanoseconds in the unit in which version 2 counts processor time.
+pub(crate) const MICROSECOND: u32 = 1000;
 
 /// A live cgroup. Dropping it removes it, when nothing lives in it any more.
 pub(crate) trait Cgroup: fmt::Debug + Send {
@@ -212,6 +225,11 @@ pub(crate) trait Cgroup: fmt::Debug + Send {
 
     /// What was used so far.
     fn account(&self) -> Account;
+
+    /// Somebody else removes it as soon as it is empty: its account must be read before.
+    fn is_fleeting(&self) -> bool {
+        false
+    }
 }
 
 /// Makes a cgroup with its limits set and read back.
@@ -222,6 +240,8 @@ pub(crate) fn make(spec: &Spec) -> Result<Box<dyn Cgroup>, Problem> {
     Ok(match &spec.place {
         Place::V2(place) => Box::new(v2::Group::make(place, &spec.wants)?),
         Place::V1(place) => Box::new(v1::Group::make(place, &spec.wants)?),
+        #[cfg(feature = "systemd")]
+        Place::Systemd(place) => Box::new(systemd::Group::make(place, &spec.wants)?),
     })
 }
 

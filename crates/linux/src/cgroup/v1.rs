@@ -164,7 +164,7 @@ impl Cgroup for Group {
         let cpu = cpu.map(|folder| files::open_file(folder, "cpuacct.usage")).transpose()?;
         let memory = self.out_of_memory.as_ref().map(|event| duplicate(event.as_fd())).transpose();
         let memory = memory.map_err(|e| errno::problem("cgroup", "no more files can be opened", e))?;
-        Ok(Watched { cpu: cpu.map(|file| (file, 1)), out_of_memory: memory })
+        Ok(Watched { cpu: cpu.map(|file| (file, 1)), out_of_memory: memory, ..Watched::default() })
     }
 
     fn account(&self) -> Account {

@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags, open};
 
 use super::files::{self, Folder};
 use super::find::Hierarchy;
-use super::{Account, Cgroup, Controller, Found, Lack, Wants, Watched, bandwidth, name};
+use super::{Account, Cgroup, Controller, Found, Lack, MICROSECOND, Wants, Watched, bandwidth, name};
 use crate::errno;
 use crate::image::above_streams;
 
@@ -24,7 +24,7 @@ pub(crate) struct Place {
 
 impl Controller {
     /// The controller's name in version 2. Processor time is counted without one.
-    const fn second_name(self) -> Option<&'static str> {
+    pub(super) const fn second_name(self) -> Option<&'static str> {
         match self {
             Self::CpuTime => None,
             other => Some(other.name()),
@@ -157,6 +157,36 @@ fn no_swap(folder: &Path) -> Result<(), Problem> {
     files::set(folder, "memory.swap.max", "0")
 }
 
+/// Reads back what somebody else has set.
+#[cfg(feature = "systemd")]
+pub(super) fn verify(folder: &Path, wants: &Wants) -> Result<(), Problem> {
+    if let Some(bytes) = wants.memory {
+        let page = rustix::param::page_size() as u64;
+        files::read_back(folder, "memory.max", &(bytes / page * page).to_string())?;
+        if folder.join("memory.swap.max").exists() {
+            files::read_back(folder, "memory.swap.max", "0")?;
+        } else {
+            no_swap(folder)?;
+        }
+    }
+    if let Some(cpus) = wants.cpus {
+        let numbers: Vec<u64> =
+            files::words(folder, "cpu.max").iter().filter_map(|word| word.parse().ok()).collect();
+        let same = matches!(numbers[..], [quota, period] if quota * 1000 <= u64::from(cpus.0) * period);
+        if !same {
+            let what = format!("the cgroup was to have {cpus} processors and says {numbers:?}");
+            return Err(Problem::new(ringfence_policy::Reason::Setup, "cgroup", what).at(folder));
+        }
+    }
+    if let Some(list) = &wants.cpuset {
+        files::read_back(folder, "cpuset.cpus", &list.to_string())?;
+    }
+    if let Some(pids) = wants.pids {
+        files::read_back(folder, "pids.max", &(pids + 1).to_string())?;
+    }
+    Ok(())
+}
+
 impl Cgroup for Group {
     fn folder(&self) -> Option<BorrowedFd<'_>> {
         Some(self.file.as_fd())
@@ -169,7 +199,7 @@ impl Cgroup for Group {
     fn watched(&self) -> Result<Watched, Problem> {
         let cpu =
             self.wants.cpu_time.then(|| files::open_file(self.folder.path(), "cpu.stat")).transpose()?;
-        Ok(Watched { cpu: cpu.map(|file| (file, 1000)), out_of_memory: None })
+        Ok(Watched { cpu: cpu.map(|file| (file, MICROSECOND)), ..Watched::default() })
     }
 
     fn account(&self) -> Account {
@@ -177,7 +207,7 @@ impl Cgroup for Group {
     }
 }
 
-fn account(folder: &Path, wants: &Wants) -> Account {
+pub(super) fn account(folder: &Path, wants: &Wants) -> Account {
     let mut account = Account::default();
     let micros = |name| files::field(folder, "cpu.stat", name).map(|time| time * 1000);
     account.cpu = micros("usage_usec")
