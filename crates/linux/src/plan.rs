@@ -488,6 +488,14 @@ impl fmt::Display for MountFlags {
     }
 }
 
+/// What becomes of them, in words.
+fn capabilities(keep: u64) -> String {
+    match keep {
+        0 => "drop every capability from all five sets, lock the secure bits".to_owned(),
+        _ => format!("keep capabilities {keep:#x}, drop the rest, lock the secure bits"),
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -529,12 +537,7 @@ impl fmt::Display for Step {
             Self::Hostname { name } => write!(f, "set the host name to {name}"),
             Self::NoUserNamespaces => f.write_str("allow no further user namespace"),
             Self::Keyring => f.write_str("join a fresh session keyring"),
-            Self::Capabilities { keep: 0 } => {
-                f.write_str("drop every capability from all five sets, lock the secure bits")
-            }
-            Self::Capabilities { keep } => {
-                write!(f, "keep capabilities {keep:#x}, drop the rest, lock the secure bits")
-            }
+            Self::Capabilities { keep } => f.write_str(&capabilities(*keep)),
             Self::NoNewPrivileges => f.write_str("set no_new_privs"),
             Self::VerifyMounts => f.write_str("verify every mount"),
             Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is its own"),
