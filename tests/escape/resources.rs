@@ -49,7 +49,7 @@ fn row_71_a_fork_bomb_stops_at_its_limit() {
     }
     let scene = Scene::new();
     let neighbour = Neighbour::start(&scene);
-    let bomb = Run::new(&scene).flags(["--pids", "32", "--timeout", "20s"]).probe(["fork-bomb", "500"]);
+    let bomb = Run::new(&scene).flags(["--pids", "32", "--timeout", "40s"]).probe(["fork-bomb", "500"]);
     neighbour.expect_unharmed("row 71, fork bomb");
     assert_eq!((bomb.answer(), bomb.status), ("errno 11", 0), "EAGAIN, and no kill: {bomb:#?}");
     assert_eq!(bomb.field("/exit/exceeded/0/limit"), "pids", "{bomb:#?}");

@@ -64,7 +64,7 @@ as() {
 tests_as() {
     echo "guest: user $1"
     while read -r file filter; do
-        (cd /usr && as "$2" "$here/deps/$file" --show-output --test-threads=2 $filter)
+        (cd /usr && as "$2" "$here/deps/$file" --show-output --color=never --test-threads=2 $filter)
         echo "guest: status $? $file $filter"
     done <$here/tests
 }

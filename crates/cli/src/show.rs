@@ -131,7 +131,7 @@ fn usage(used: &Usage, say: &mut dyn FnMut(&str, String)) {
     let (largest, source) = (human::bytes(used.max_rss_bytes), &used.memory_source);
     say("memory", format!("{peak} at its peak (by {source}), {largest} in the largest process"));
     if used.oom_killed == Some(true) {
-        say("", "the kernel killed for lack of memory".to_owned());
+        say("", "something was killed for lack of it".to_owned());
     }
     if let Some(peak) = used.peak_pids {
         say("processes", format!("{peak} at once"));

@@ -4,6 +4,7 @@ use ringfence_init::wire::{Record, ended};
 use ringfence_policy::{Exceeded, Exit, Problem, Reason, Usage};
 
 use crate::cgroup::Account;
+use crate::diagnose::TOO_LITTLE_MEMORY;
 use crate::plan::Plan;
 
 /// Did the limit itself end it? A kill alone may be the host's, which ran out of memory.
@@ -81,7 +82,8 @@ pub(crate) fn account_for(usage: Usage, record: &Record, account: &Account, cpu_
         peak_memory_bytes: account.peak_memory.unwrap_or(max_rss_bytes),
         memory_source: if account.peak_memory.is_some() { "cgroup" } else { "rusage" }.to_owned(),
         max_rss_bytes,
-        oom_killed: account.oom_kills.map(|kills| kills > 0),
+        // PID 1 may have been faster than the kernel.
+        oom_killed: account.oom_kills.map(|kills| kills > 0 || record.ended & ended::MEMORY != 0),
         // PID 1 is none of the program's.
         peak_pids: account.peak_pids.map(|peak| peak.saturating_sub(1)),
         switches_forced: record.forced,
@@ -98,5 +100,5 @@ pub(crate) fn blame_memory(problem: Problem, account: &Account) -> Problem {
         return problem;
     }
     let problem = Problem { reason: Reason::Setup, ..problem };
-    problem.remedy("the limit of memory is too small for the sandbox to start: raise --memory")
+    problem.remedy(TOO_LITTLE_MEMORY)
 }

@@ -162,7 +162,7 @@ pub struct Usage {
     pub memory_source: String,
     /// The largest resident set of one process, in bytes.
     pub max_rss_bytes: u64,
-    /// The kernel killed a process for lack of memory; `null` where no cgroup counted that.
+    /// Something was killed for lack of memory; `null` where no cgroup counted that.
     pub oom_killed: Option<bool>,
     /// The most processes and threads at once; `null` where no cgroup counted them.
     pub peak_pids: Option<u64>,

@@ -207,7 +207,7 @@ impl Cgroup for Group {
 
     fn watched(&self) -> Result<Watched, Problem> {
         Ok(Watched {
-            cpu_path: self.wants.cpu_time.then(|| self.folder.join("cpu.stat")),
+            cpu_path: Some(self.folder.join("cpu.stat")),
             memory_path: self.wants.memory.map(|_| self.folder.join("memory.events")),
             ..Watched::default()
         })
