@@ -69,7 +69,14 @@ tests_as() {
     done <$here/tests
 }
 
+# A service manager takes its time to remove what is empty.
 count_cgroups() {
+    tries=50
+    while find /sys/fs/cgroup -name 'ringfence-*' | grep -q . && [ $tries -gt 0 ]; do
+        tries=$((tries - 1))
+        sleep 0.1
+    done
+    find /sys/fs/cgroup -name 'ringfence-*' -exec sh -c 'echo "$1: $(cat "$1/cgroup.procs" | tr "\n" " ")" >&2' sh {} ';'
     find /sys/fs/cgroup -name 'ringfence-*' | grep -c .
 }
 

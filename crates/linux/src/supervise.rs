@@ -322,8 +322,13 @@ impl Running {
             Some(_) => "the sandbox could not be supervised any longer, so it was ended",
             None => "PID 1 of the sandbox ended without a word",
         };
-        let problem = Problem::new(Reason::Internal, "init-died", what.to_owned())
-            .remedy("was it killed from outside, or out of memory?");
+        let problem = Problem::new(Reason::Internal, "init-died", what.to_owned()).remedy(
+            match self.plan.limits.memory {
+                // A scope of systemd has taken its account along.
+                Some(_) => "was it killed from outside, or is --memory too small?",
+                None => "was it killed from outside, or out of memory?",
+            },
+        );
         match self.lost {
             Some(lost) => problem.errno(errno::name(lost.raw_os_error())),
             None => problem,
