@@ -1,6 +1,7 @@
 //! The process that becomes the program: its fork, its own last steps, its exec.
 
 use crate::abi;
+use crate::account;
 use crate::plan::Plan;
 use crate::steps::{self, Fault, expect};
 use crate::sys::{self, Fd};
@@ -189,8 +190,9 @@ pub(crate) fn announce(plan: &Plan, teller: Fd, listener: Option<Fd>) -> Result<
     let ready = Record { kind: RecordKind::Ready as u32, time_ns, ..Record::default() };
     // Nobody runs anything unheard: without this word there would be no receipt.
     expect(sys::write(Fd(plan.header.control), ready.bytes())? == ready.bytes().len(), 0)?;
-    let time = time_ns.to_ne_bytes();
-    expect(sys::send(teller, &time, listener)? == time.len(), 0)
+    // What the cgroup has used by now, the set-up used.
+    let said = [time_ns, account::processor_ns(plan)?.unwrap_or(0)].map(u64::to_ne_bytes);
+    expect(sys::send(teller, said.as_flattened(), listener)? == size_of_val(&said), 0)
 }
 
 /// Executes the program. What fails here is told by the exit status, which PID 1 reads: the policy's filter need

@@ -68,10 +68,6 @@ pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, teller: Fd) -> ! {
         Err(errno) => steps::fail(&plan, fork_step, errno.into()),
     };
     let started_ns = sys::monotonic_ns();
-    let cpu_before_ns = match account::processor_ns(&plan) {
-        Ok(used) => used.unwrap_or(0),
-        Err(errno) => steps::fail(&plan, fork_step, errno.into()),
-    };
     let mut watch = Watch {
         plan,
         fork_step,
@@ -83,8 +79,8 @@ pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, teller: Fd) -> ! {
         started: false,
         status: None,
         usage: Rusage::default(),
-        cpu_before_ns,
-        cpu_look_ns: (plan.header.cpu_limit_ns != 0 && plan.header.cpu_file != NO_FD).then_some(started_ns),
+        cpu_before_ns: 0,
+        cpu_look_ns: None,
         memory_event: plan.header.memory_event,
         deadline_ns: deadline(&plan, started_ns),
         kill_ns: None,
@@ -167,10 +163,14 @@ impl Watch {
     /// died. End-of-file alone is never success: the kernel is asked.
     fn hear_of_exec(&mut self) {
         let Some(teller) = self.teller else { return };
-        let mut time = [0_u8; 8];
-        match sys::receive(teller, &mut time) {
-            Ok((8, listener)) => {
-                (self.announced, self.started_ns) = (true, u64::from_ne_bytes(time));
+        let mut said = [[0_u8; 8]; 2];
+        match sys::receive(teller, said.as_flattened_mut()) {
+            Ok((16, listener)) => {
+                self.announced = true;
+                [self.started_ns, self.cpu_before_ns] = said.map(u64::from_ne_bytes);
+                let header = self.plan.header;
+                let limited = header.cpu_limit_ns != 0 && header.cpu_file != NO_FD;
+                self.cpu_look_ns = limited.then_some(self.started_ns);
                 if self.deadline_ns.is_some() {
                     self.deadline_ns = deadline(&self.plan, self.started_ns);
                 }

@@ -63,7 +63,7 @@ pub struct Host {
     pub hard_limits: BTreeMap<u32, Option<u64>>,
     /// `newuidmap` and `newgidmap`, where both are installed.
     pub id_helpers: Option<(PathBuf, PathBuf)>,
-    /// How many processors are online.
+    /// How many processors are online; asked only when limits need it.
     pub processors: u32,
     /// Where cgroups can be made; looked for only when limits need one.
     pub(crate) cgroups: cgroup::Found,
@@ -107,15 +107,19 @@ impl Host {
             proc_covered: proc_covered()?,
             hard_limits: hard_limits()?,
             id_helpers: find_helper("newuidmap").zip(find_helper("newgidmap")),
-            processors: processors(),
+            processors: 1,
             cgroups: cgroup::Found::default(),
         })
     }
 
-    /// Looks for a place for the cgroup that this policy's limits need.
+    /// Looks for a place for the cgroup that this policy's limits need, and for what else they need.
     #[must_use]
     pub fn with_cgroups(self, policy: &Policy) -> Self {
-        Self { cgroups: cgroup::find(&cgroup::Controller::wanted(policy)), ..self }
+        let wanted = cgroup::Controller::wanted(policy);
+        if wanted.is_empty() {
+            return self;
+        }
+        Self { cgroups: cgroup::find(&wanted), processors: processors(), ..self }
     }
 
     /// Does the caller hold every one of these capabilities?

@@ -88,6 +88,12 @@ fn call(connection: &mut RpcConn, mut message: MarshalledMessage) -> Result<Mars
     Err(format!("{} {said}", answer.dynheader.error_name.clone().unwrap_or_default()))
 }
 
+/// A call of the manager's own interface.
+fn manager(method: &str) -> MarshalledMessage {
+    let interface = "org.freedesktop.systemd1.Manager";
+    MessageBuilder::new().call(method).with_interface(interface).on(OBJECT).at(MANAGER).build()
+}
+
 fn control_group(socket: &Path) -> Result<String, String> {
     let mut connection = connect(socket)?;
     let mut message = MessageBuilder::new()
@@ -153,12 +159,7 @@ impl Group {
 
     fn start(&self, process: i32) -> Result<(), String> {
         let mut connection = connect(&self.socket)?;
-        let mut message = MessageBuilder::new()
-            .call("StartTransientUnit")
-            .with_interface("org.freedesktop.systemd1.Manager")
-            .on(OBJECT)
-            .at(MANAGER)
-            .build();
+        let mut message = manager("StartTransientUnit");
         let auxiliary: Vec<(String, Vec<(String, Value)>)> = Vec::new();
         message
             .body
@@ -184,6 +185,34 @@ impl Cgroup for Group {
     }
 
     fn add(&self, process: i32) -> Result<(), Problem> {
+        let added = self.wait_for(process);
+        if added.is_err() {
+            // What comes too late would stay: nothing ever ends in it.
+            let _the_first_failure_is_told = self.stop();
+        }
+        added
+    }
+
+    fn watched(&self) -> Result<Watched, Problem> {
+        Ok(Watched {
+            cpu_path: Some(self.folder.join("cpu.stat")),
+            memory_path: self.wants.memory.map(|_| self.folder.join("memory.events")),
+            ..Watched::default()
+        })
+    }
+
+    fn account(&self) -> Account {
+        v2::account(&self.folder, &self.wants)
+    }
+
+    fn is_fleeting(&self) -> bool {
+        true
+    }
+}
+
+impl Group {
+    /// Asks for the scope, waits until PID 1 is in it, and reads its limits back.
+    fn wait_for(&self, process: i32) -> Result<(), Problem> {
         let failed = |what: String| {
             Problem::new(Reason::Setup, "cgroup", what)
                 .at(&self.folder)
@@ -205,20 +234,11 @@ impl Cgroup for Group {
         v2::verify(&self.folder, &self.wants)
     }
 
-    fn watched(&self) -> Result<Watched, Problem> {
-        Ok(Watched {
-            cpu_path: Some(self.folder.join("cpu.stat")),
-            memory_path: self.wants.memory.map(|_| self.folder.join("memory.events")),
-            ..Watched::default()
-        })
-    }
-
-    fn account(&self) -> Account {
-        v2::account(&self.folder, &self.wants)
-    }
-
-    fn is_fleeting(&self) -> bool {
-        true
+    fn stop(&self) -> Result<(), String> {
+        let mut connection = connect(&self.socket)?;
+        let mut message = manager("StopUnit");
+        message.body.push_param2(self.unit.as_str(), "replace").map_err(|e| format!("{e:?}"))?;
+        call(&mut connection, message).map(drop)
     }
 }
 
