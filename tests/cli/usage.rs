@@ -103,9 +103,6 @@ fn a_flag_that_is_not_built_yet_is_absent() {
     let scene = Scene::new();
     let help = call(&scene, ["run", "--help"]).stdout;
     for flag in [
-        "--memory",
-        "--cpus",
-        "--cpu-time",
         "--output-limit",
         "--overlay",
         "--allow-host",

@@ -10,6 +10,7 @@ mod examples;
 mod identity;
 mod library;
 mod limits;
+mod limits_of_cgroups;
 mod network;
 mod place;
 mod precedence;

@@ -7,4 +7,5 @@ mod launcher;
 mod lifecycle;
 mod privileges;
 mod processes;
+mod resources;
 mod surface;

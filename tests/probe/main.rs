@@ -6,6 +6,7 @@ mod fingerprint;
 mod kernel;
 mod processes;
 mod raw;
+mod resources;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
         .or_else(|| kernel::attempt(&words))
         .or_else(|| processes::attempt(&words))
         .or_else(|| raw::attempt(&words))
+        .or_else(|| resources::attempt(&words))
         .or_else(|| fingerprint::attempt(&words));
     let Some(answer) = answer else {
         eprintln!("probe: no attempt is called {words:?}");

@@ -1,11 +1,15 @@
 //! `cargo xtask`: what the project does to itself. One command, one file.
 #![allow(clippy::print_stdout, reason = "a command's findings and tables are its output")]
 
+mod archive;
 mod arguments;
 mod bench;
+mod console;
 mod cross;
+mod debian;
 mod emulate;
 mod failure;
+mod kernels;
 mod package;
 mod process;
 mod test;
@@ -24,7 +28,7 @@ struct Command {
     run: fn(Arguments) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 6] = [
+const COMMANDS: [Command; 7] = [
     Command { name: "tidy", options: "", summary: "the house rules over every source file", run: tidy::run },
     Command {
         name: "bench",
@@ -55,6 +59,12 @@ const COMMANDS: [Command; 6] = [
         options: "[--cache DIR] [--suite SUITE]",
         summary: "the static binary and the escape checks on an emulated aarch64 machine",
         run: emulate::run,
+    },
+    Command {
+        name: "kernels",
+        options: "[--cache DIR] [--suite SUITE] [--systemd]",
+        summary: "the limits on an emulated machine with cgroup v2 alone; with systemd too",
+        run: kernels::run,
     },
 ];
 

@@ -45,6 +45,8 @@ pub(crate) fn ending(exit: &Exit) -> String {
         Reason::Exited => format!("exit {}", exit.code.unwrap_or(0)),
         Reason::Signalled => signal(exit.signal.unwrap_or(0)),
         Reason::Timeout => "timeout".to_owned(),
+        Reason::CpuTime => "out of processor time".to_owned(),
+        Reason::Memory => "out of memory".to_owned(),
         Reason::Violation => "ended by the filter of system calls".to_owned(),
         Reason::Killed => "killed".to_owned(),
         Reason::Refused => "refused".to_owned(),
@@ -55,14 +57,20 @@ pub(crate) fn ending(exit: &Exit) -> String {
     }
 }
 
-/// The same, with the deadline that was missed.
+/// The same, with the limit that ended it.
 pub(crate) fn ending_under(exit: &Exit, policy: &Policy) -> String {
-    match (exit.reason, policy.limits.timeout) {
-        (Reason::Timeout, Some(limit)) => {
-            format!("timeout after {} (--timeout)", human::as_a_flag(limit))
+    let limits = &policy.limits;
+    match exit.reason {
+        Reason::Timeout => {
+            limits.timeout.map(|limit| format!("timeout after {} (--timeout)", human::as_a_flag(limit)))
         }
-        _ => ending(exit),
+        Reason::CpuTime => limits
+            .cpu_time
+            .map(|limit| format!("out of processor time after {} (--cpu-time)", human::as_a_flag(limit))),
+        Reason::Memory => limits.memory.map(|limit| format!("out of memory at {limit} (--memory)")),
+        _ => None,
     }
+    .unwrap_or_else(|| ending(exit))
 }
 
 fn signal(number: i32) -> String {

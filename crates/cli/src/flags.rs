@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use ringfence::policy::{
-    Base, BindSpec, Capability, Guarantee, HostUser, IdMap, Network, Size, TmpfsSpec, Toolchain, Variable,
-    Violation,
+    Base, BindSpec, Capability, CpuList, Cpus, Guarantee, HostUser, IdMap, Network, Size, TmpfsSpec,
+    Toolchain, Variable, Violation,
 };
 
 use crate::values;
@@ -127,6 +127,26 @@ pub(crate) struct LimitFlags {
     #[arg(long, value_name = "DURATION", value_parser = ringfence::policy::parse_duration)]
     pub(crate) grace: Option<Duration>,
 
+    /// Processor time of the whole tree; it is killed when that is used up
+    #[arg(long, value_name = "DURATION", value_parser = ringfence::policy::parse_duration)]
+    pub(crate) cpu_time: Option<Duration>,
+
+    /// Memory of the whole tree, files in memory included; all of it is killed when that is used up
+    #[arg(long, value_name = "SIZE", value_parser = Size::from_str)]
+    pub(crate) memory: Option<Size>,
+
+    /// Processors at once: 2, 0.5
+    #[arg(long, value_name = "N", value_parser = Cpus::from_str)]
+    pub(crate) cpus: Option<Cpus>,
+
+    /// The processors that it may use: 0-3, or 0,2
+    #[arg(long, value_name = "LIST", value_parser = CpuList::from_str)]
+    pub(crate) cpuset: Option<CpuList>,
+
+    /// Processes and threads of the program at once
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(crate) pids: Option<u64>,
+
     /// Stack of one thread: 64K, 512M, 1.5GiB, bytes when bare
     #[arg(long, value_name = "SIZE", value_parser = Size::from_str)]
     pub(crate) stack: Option<Size>,
@@ -138,10 +158,6 @@ pub(crate) struct LimitFlags {
     /// Open files of one process
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(crate) nofile: Option<u64>,
-
-    /// Processes and threads at once; this version can hold 1: no child, no thread
-    #[arg(long, value_name = "N", value_parser = values::count)]
-    pub(crate) pids: Option<u64>,
 }
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -204,7 +220,7 @@ pub(crate) mod tests {
     }
 
     /// The flags that have one value, each with one.
-    const SINGLE: [(&str, &str); 20] = [
+    const SINGLE: [(&str, &str); 24] = [
         ("--seccomp", "/f.json"),
         ("--on-violation", "kill"),
         ("--profile", "minimal"),
@@ -218,7 +234,11 @@ pub(crate) mod tests {
         ("--stack", "8M"),
         ("--file-size", "1G"),
         ("--nofile", "64"),
-        ("--pids", "1"),
+        ("--memory", "1G"),
+        ("--cpus", "1.5"),
+        ("--cpuset", "0"),
+        ("--pids", "64"),
+        ("--cpu-time", "10s"),
         ("--uid", "0"),
         ("--gid", "0"),
         ("--user", "nobody"),
@@ -275,7 +295,20 @@ pub(crate) mod tests {
             ("--grace", "-1"),
             ("--nofile", "0"),
             ("--nofile", "many"),
+            ("--memory", "0"),
+            ("--memory", "-1"),
+            ("--memory", "99999999999999999999"),
+            ("--cpus", "0"),
+            ("--cpus", "-1"),
+            ("--cpus", "0.0001"),
+            ("--cpus", "9999999"),
+            ("--cpuset", ""),
+            ("--cpuset", "3-1"),
             ("--pids", "0"),
+            ("--pids", "-1"),
+            ("--pids", "18446744073709551616"),
+            ("--cpu-time", "0"),
+            ("--cpu-time", "-3"),
             ("--uid", "-1"),
             ("--gid", "4294967295"),
             ("--user", ""),

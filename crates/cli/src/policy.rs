@@ -1,10 +1,10 @@
 //! The POLICY flags become one [`Policy`]; what contradicts itself is found here, as far as words can tell.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-use ringfence::policy::{Access, BUILTIN_PROFILES, Base, Guarantee, Policy, Problem, Size, Tmpfs, Variable};
+use ringfence::policy::{Access, BUILTIN_PROFILES, Base, Policy, Problem, Size, Tmpfs, Variable};
 use ringfence::profiles::Profiles;
 
 use crate::env_file;
@@ -18,8 +18,7 @@ use crate::flags::{EnvironmentFlags, FileFlags, LimitFlags, PolicyFlags, Process
 pub(crate) fn from_flags(flags: PolicyFlags, notes: &mut Vec<String>) -> Result<Policy, Problem> {
     check_places(&flags.files)?;
     let variables = variables(&flags.environment)?;
-    let waived = flags.allow_degraded.iter().copied().collect();
-    let mut policy = with_files(profile(&flags.profile, &waived, notes)?, flags.files);
+    let mut policy = with_files(profile(&flags.profile, notes)?, flags.files);
     for variable in &variables {
         add_variable(&mut policy, variable)?;
     }
@@ -33,7 +32,7 @@ pub(crate) fn from_flags(flags: PolicyFlags, notes: &mut Vec<String>) -> Result<
 }
 
 /// What the policy begins as. A built-in profile is looked for nowhere: a start reads no file for it.
-fn profile(word: &str, waived: &BTreeSet<Guarantee>, notes: &mut Vec<String>) -> Result<Policy, Problem> {
+fn profile(word: &str, notes: &mut Vec<String>) -> Result<Policy, Problem> {
     if BUILTIN_PROFILES.iter().any(|(name, _)| *name == word) {
         return Policy::builtin(word);
     }
@@ -44,7 +43,7 @@ fn profile(word: &str, waived: &BTreeSet<Guarantee>, notes: &mut Vec<String>) ->
     };
     let found = Profiles::of_caller()?.find(word).map_err(of_word)?;
     notes.extend_from_slice(found.profile.notes());
-    found.policy(waived)
+    Ok(found.into_policy())
 }
 
 /// A filter replaces the profile's rules; what is said of violations comes last.
@@ -88,10 +87,14 @@ fn set_limits(policy: &mut Policy, flags: &LimitFlags) {
     let limits = &mut policy.limits;
     limits.timeout = flags.timeout.or(limits.timeout);
     limits.grace = flags.grace.or(limits.grace);
+    limits.cpu_time = flags.cpu_time.or(limits.cpu_time);
+    limits.memory = flags.memory.or(limits.memory);
+    limits.cpus = flags.cpus.or(limits.cpus);
+    limits.cpuset = flags.cpuset.clone().or(limits.cpuset.take());
+    limits.pids = flags.pids.or(limits.pids);
     limits.stack = flags.stack.or(limits.stack);
     limits.file_size = flags.file_size.or(limits.file_size);
     limits.nofile = flags.nofile.or(limits.nofile);
-    limits.pids = flags.pids.or(limits.pids);
 }
 
 fn set_process(policy: &mut Policy, flags: ProcessFlags) {
@@ -215,7 +218,7 @@ mod tests {
     use std::time::Duration;
 
     use clap::Args;
-    use ringfence::policy::{HostUser, IdMap, Network, Toolchain, Violation};
+    use ringfence::policy::{Guarantee, HostUser, IdMap, Network, Toolchain, Violation};
 
     use super::*;
 
@@ -309,7 +312,11 @@ mod tests {
             ("stack", "1M"),
             ("file-size", "1M"),
             ("nofile", "9"),
-            ("pids", "1"),
+            ("memory", "1G"),
+            ("cpus", "0.5"),
+            ("cpuset", "0"),
+            ("pids", "9"),
+            ("cpu-time", "1"),
             ("uid", "7"),
             ("gid", "7"),
             ("user", "7"),

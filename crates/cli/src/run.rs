@@ -90,19 +90,21 @@ fn problem_status(problem: &Problem) -> u8 {
 
 /// The free line after a failure: how it ended and, where a person reads it, what the policy kept away.
 ///
-/// A deadline is said to logs too: it may be the profile's, and nothing else would tell what ended the program.
+/// A limit that ended it is said to logs too: it may be the profile's, and nothing else would tell.
 fn last_line(report: &Report, policy: &Policy, place: Option<&Place>) -> Option<String> {
-    let ran = matches!(
-        report.exit.reason,
-        Reason::Exited | Reason::Signalled | Reason::Timeout | Reason::Violation | Reason::Killed
-    );
+    let limited = matches!(report.exit.reason, Reason::Timeout | Reason::CpuTime | Reason::Memory);
+    let ran = limited
+        || matches!(
+            report.exit.reason,
+            Reason::Exited | Reason::Signalled | Reason::Violation | Reason::Killed
+        );
     if !ran || report.exit.status() == 0 {
         return None;
     }
     let ending = endings::ending_under(&report.exit, policy);
     let denials = place.map(|place| kept_away(policy, place)).unwrap_or_default();
     match (place, denials.is_empty()) {
-        (None, _) => (report.exit.reason == Reason::Timeout).then_some(ending),
+        (None, _) => limited.then_some(ending),
         (Some(_), true) => Some(ending),
         (Some(_), false) => Some(format!("{ending}; {}", denials.join(", "))),
     }

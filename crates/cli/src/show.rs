@@ -130,6 +130,15 @@ fn usage(used: &Usage, say: &mut dyn FnMut(&str, String)) {
     let peak = human::bytes(used.peak_memory_bytes);
     let (largest, source) = (human::bytes(used.max_rss_bytes), &used.memory_source);
     say("memory", format!("{peak} at its peak (by {source}), {largest} in the largest process"));
+    if used.oom_killed == Some(true) {
+        say("", "something was killed for lack of it".to_owned());
+    }
+    if let Some(peak) = used.peak_pids {
+        say("processes", format!("{peak} at once"));
+    }
+    if let (Some(read), Some(written)) = (used.read_bytes, used.written_bytes) {
+        say("storage", format!("{} read, {} written", human::bytes(read), human::bytes(written)));
+    }
     let (forced, voluntary) = (used.switches_forced, used.switches_voluntary);
     say("switches", format!("{forced} forced, {voluntary} by waiting"));
     for (what, bytes) in [("stdout", used.stdout_bytes), ("stderr", used.stderr_bytes)] {

@@ -11,6 +11,7 @@
 #[path = "../src/abi.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the supervisor's side")]
 mod abi;
+mod account;
 mod filter;
 mod mounts;
 mod plan;

@@ -1,5 +1,6 @@
 //! From a step's number to the function that does it, and the one way in which a step fails.
 
+use crate::abi;
 use crate::plan::Plan;
 use crate::sys::{self, Errno, Fd};
 use crate::wire::{self, Message as _, Op, Record, RecordKind, Step};
@@ -57,6 +58,7 @@ pub(crate) fn run(context: &mut Context, step: &Step) -> Result<(), Fault> {
         Some(Op::Conceal) => privileges::conceal(),
         Some(Op::DropGroups) => Ok(sys::drop_groups()?),
         Some(Op::TakeIds) => privileges::take_ids(plan),
+        Some(Op::CgroupNamespace) => Ok(sys::unshare(abi::CLONE_NEWCGROUP)?),
         Some(Op::Private) => mounts::private(),
         Some(Op::Root) => mounts::root(context, step),
         Some(Op::Folder) => Ok(sys::mkdir(plan.text(step.path), step.a as u32)?),

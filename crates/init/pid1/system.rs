@@ -30,11 +30,21 @@ pub(crate) fn await_maps(plan: &Plan) -> Result<(), Fault> {
     }
     let mut command = Command::default();
     let length = sys::read(Fd(plan.header.control), command.bytes_mut())?;
-    if length == size_of::<Command>() && command.kind == CommandKind::MapsWritten as u32 {
-        Ok(())
-    } else {
-        Err(Fault::plain(wire::fault::BAD_PLAN))
+    if length != size_of::<Command>() || command.kind != CommandKind::MapsWritten as u32 {
+        return Err(Fault::plain(wire::fault::BAD_PLAN));
     }
+    open_as(plan, plan.header.cpu_path, plan.header.cpu_file)?;
+    open_as(plan, plan.header.memory_path, plan.header.memory_event)
+}
+
+/// Opens a file of the cgroup that it is in by now, under the number that was kept for it.
+fn open_as(plan: &Plan, path: u32, number: i32) -> Result<(), Fault> {
+    if path == 0 {
+        return Ok(());
+    }
+    let file = sys::openat(Fd(abi::AT_FDCWD), plan.text(path), abi::O_RDONLY | abi::O_CLOEXEC, 0)?;
+    sys::dup_onto(file, Fd(number))?;
+    Ok(sys::close(file)?)
 }
 
 /// The sandbox's own loopback works; there is no other interface.

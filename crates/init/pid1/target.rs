@@ -1,6 +1,7 @@
 //! The process that becomes the program: its fork, its own last steps, its exec.
 
 use crate::abi;
+use crate::account;
 use crate::plan::Plan;
 use crate::steps::{self, Fault, expect};
 use crate::sys::{self, Fd};
@@ -54,11 +55,14 @@ fn above_streams(file: Fd) -> Result<Fd, Fault> {
     Ok(moved)
 }
 
-/// Closes what PID 1 may have inherited, all but the socket, the supervisor's pidfd and the streams.
+/// Closes what PID 1 may have inherited, all but the socket, the supervisor's pidfd, the streams, and what tells of the
+/// cgroup.
 pub(crate) fn close_files(plan: &Plan) -> Result<(), Fault> {
     let header = plan.header;
     let [a, b, c] = header.streams;
-    let mut keep = [header.control, header.supervisor, a, b, c].map(|fd| fd.cast_unsigned());
+    let cgroup = [header.cpu_file, header.memory_event];
+    let mut keep =
+        [header.control, header.supervisor, a, b, c, cgroup[0], cgroup[1]].map(|fd| fd.cast_unsigned());
     keep.sort_unstable();
     let mut next = 0_u32;
     // A stream that is not there is the largest number: it ends the list.
@@ -186,8 +190,9 @@ pub(crate) fn announce(plan: &Plan, teller: Fd, listener: Option<Fd>) -> Result<
     let ready = Record { kind: RecordKind::Ready as u32, time_ns, ..Record::default() };
     // Nobody runs anything unheard: without this word there would be no receipt.
     expect(sys::write(Fd(plan.header.control), ready.bytes())? == ready.bytes().len(), 0)?;
-    let time = time_ns.to_ne_bytes();
-    expect(sys::send(teller, &time, listener)? == time.len(), 0)
+    // What the cgroup has used by now, the set-up used.
+    let said = [time_ns, account::processor_ns(plan)?.unwrap_or(0)].map(u64::to_ne_bytes);
+    expect(sys::send(teller, said.as_flattened(), listener)? == size_of_val(&said), 0)
 }
 
 /// Executes the program. What fails here is told by the exit status, which PID 1 reads: the policy's filter need

@@ -5,6 +5,7 @@
 //! the kernel kills a PID namespace with its PID 1.
 
 use crate::abi::{self, PollFd, Rusage, Timespec};
+use crate::account;
 use crate::filter;
 use crate::plan::Plan;
 use crate::steps::{self, Fault};
@@ -34,6 +35,12 @@ struct Watch {
     /// Raw status, when it has ended.
     status: Option<i32>,
     usage: Rusage,
+    /// Processor time that the cgroup had used before the program.
+    cpu_before_ns: u64,
+    /// When to look at its processor time again: earlier it cannot be used up.
+    cpu_look_ns: Option<u64>,
+    /// Tells that memory ran out, until it has.
+    memory_event: i32,
     /// When to ask it to end.
     deadline_ns: Option<u64>,
     /// When to kill it.
@@ -44,6 +51,12 @@ struct Watch {
     more_to_reap: bool,
     ended: u64,
 }
+
+/// How long the supervisor may take to read the account of a cgroup that goes with its last process.
+const LONGEST_LINGER: Timespec = Timespec { seconds: 1, nanoseconds: 0 };
+
+/// The kernel itself counts processor time no finer than this while a process runs.
+const CPU_LOOKS_APART_NS: u64 = 1_000_000;
 
 /// How many processes are reaped before anything else is looked at: a flood of orphans must not delay the
 /// deadline.
@@ -69,6 +82,9 @@ pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, teller: Fd) -> ! {
         started: false,
         status: None,
         usage: Rusage::default(),
+        cpu_before_ns: 0,
+        cpu_look_ns: None,
+        memory_event: plan.header.memory_event,
         deadline_ns: deadline(&plan, started_ns),
         kill_ns: None,
         give_up_ns: None,
@@ -90,18 +106,31 @@ impl Watch {
         let header = self.plan.header;
         let watched = |fd| PollFd { fd, events: abi::POLLIN, revents: 0 };
         let number = |file: Option<Fd>| file.map_or(NO_FD, |file| file.0);
-        let mut files =
-            [header.supervisor, header.control, number(self.teller), number(self.listener), signals.0]
-                .map(watched);
+        let mut files = [
+            header.supervisor,
+            header.control,
+            number(self.teller),
+            number(self.listener),
+            signals.0,
+            self.memory_event,
+        ]
+        .map(watched);
+        if header.memory_path != 0 {
+            // That file can always be read; what is new has priority (cgroups(7)).
+            files[5].events = abi::POLLPRI;
+        }
         match sys::poll(&mut files, self.time_left()) {
             Ok(_) | Err(Errno(abi::EINTR)) => {}
             Err(errno) => steps::fail(&self.plan, self.fork_step, errno.into()),
         }
         let exec_events = files[3].revents;
-        let [supervisor, control, teller, _, signals_ready] = files.map(|file| file.revents != 0);
+        let [supervisor, control, teller, _, signals_ready, memory] = files.map(|file| file.revents != 0);
         if supervisor {
             // The owner is gone: so is everything here.
             sys::exit(125);
+        }
+        if memory {
+            self.check_memory();
         }
         if teller {
             self.hear_of_exec();
@@ -122,12 +151,13 @@ impl Watch {
         self.check_time();
     }
 
-    /// Time until the next of the three instants.
+    /// Time until the next of the four instants.
     fn time_left(&self) -> Option<Timespec> {
         if self.more_to_reap {
             return Some(Timespec::default());
         }
-        let next = [self.deadline_ns, self.kill_ns, self.give_up_ns].into_iter().flatten().min()?;
+        let instants = [self.deadline_ns, self.kill_ns, self.give_up_ns, self.cpu_look_ns];
+        let next = instants.into_iter().flatten().min()?;
         let left = next.saturating_sub(sys::monotonic_ns());
         Some(Timespec { seconds: (left / 1_000_000_000) as i64, nanoseconds: (left % 1_000_000_000) as i64 })
     }
@@ -136,10 +166,14 @@ impl Watch {
     /// died. End-of-file alone is never success: the kernel is asked.
     fn hear_of_exec(&mut self) {
         let Some(teller) = self.teller else { return };
-        let mut time = [0_u8; 8];
-        match sys::receive(teller, &mut time) {
-            Ok((8, listener)) => {
-                (self.announced, self.started_ns) = (true, u64::from_ne_bytes(time));
+        let mut said = [[0_u8; 8]; 2];
+        match sys::receive(teller, said.as_flattened_mut()) {
+            Ok((16, listener)) => {
+                self.announced = true;
+                [self.started_ns, self.cpu_before_ns] = said.map(u64::from_ne_bytes);
+                let header = self.plan.header;
+                let limited = header.cpu_limit_ns != 0 && header.cpu_file != NO_FD;
+                self.cpu_look_ns = limited.then_some(self.started_ns);
                 if self.deadline_ns.is_some() {
                     self.deadline_ns = deadline(&self.plan, self.started_ns);
                 }
@@ -158,7 +192,8 @@ impl Watch {
             Ok(true) => {
                 self.started = true;
                 let (kind, time_ns) = (RecordKind::Started as u32, self.started_ns);
-                steps::send(&self.plan, &Record { kind, time_ns, ..Record::default() });
+                let user_us = self.cpu_before_ns / 1000;
+                steps::send(&self.plan, &Record { kind, time_ns, user_us, ..Record::default() });
             }
             Ok(false) => self.stayed = true,
             // Whatever runs there is not known to be the program: it ends here.
@@ -240,6 +275,8 @@ impl Watch {
         self.usage.max_rss_kib = self.usage.max_rss_kib.max(usage.max_rss_kib);
         self.usage.voluntary += usage.voluntary;
         self.usage.forced += usage.forced;
+        self.usage.blocks_read += usage.blocks_read;
+        self.usage.blocks_written += usage.blocks_written;
     }
 
     /// The program ended, so the sandbox does: everything that it left running is killed.
@@ -260,7 +297,7 @@ impl Watch {
             sys::exit(125);
         }
         self.status = Some(status);
-        (self.deadline_ns, self.kill_ns) = (self.note_deadline(), None);
+        (self.deadline_ns, self.kill_ns, self.cpu_look_ns) = (self.note_deadline(), None, None);
         self.give_up_ns = Some(sys::monotonic_ns().saturating_add(LAST_WAIT_NS));
         let _nobody_left_is_fine = sys::kill(-1, abi::SIGKILL);
     }
@@ -307,8 +344,44 @@ impl Watch {
         if self.kill_ns.is_some_and(|at| now >= at) {
             self.kill_all();
         }
+        if self.cpu_look_ns.is_some_and(|at| now >= at) {
+            self.check_cpu(now);
+        }
         if self.give_up_ns.is_some_and(|at| now >= at) {
             self.report_end();
+        }
+    }
+
+    /// The kernel kills one process; the promise is about all of them.
+    fn check_memory(&mut self) {
+        match account::memory_ran_out(&self.plan) {
+            Ok(false) => {}
+            Ok(true) => {
+                (self.memory_event, self.cpu_look_ns) = (NO_FD, None);
+                self.ended |= ended::MEMORY;
+                self.kill_all();
+            }
+            Err(errno) => steps::fail(&self.plan, self.fork_step, errno.into()),
+        }
+    }
+
+    /// Kills it when its processor time is used up; else it is looked at again when every processor together could
+    /// have used up the rest. There is no grace: that is time of the clock, and would be a gift of processor time.
+    fn check_cpu(&mut self, now: u64) {
+        let header = self.plan.header;
+        let used = match account::processor_ns(&self.plan) {
+            Ok(used) => used.unwrap_or(0).saturating_sub(self.cpu_before_ns),
+            // What cannot be counted cannot be held.
+            Err(errno) => steps::fail(&self.plan, self.fork_step, errno.into()),
+        };
+        let left = header.cpu_limit_ns.saturating_sub(used);
+        if left == 0 {
+            self.cpu_look_ns = None;
+            self.ended |= ended::CPU_TIME;
+            self.kill_all();
+        } else {
+            let wait = left / u64::from(header.processors.max(1));
+            self.cpu_look_ns = Some(now.saturating_add(wait.max(CPU_LOOKS_APART_NS)));
         }
     }
 
@@ -328,7 +401,7 @@ impl Watch {
     /// Kills whatever may be signalled. A program that has changed its user id (with a capability that it was
     /// left) may not be: soon after, PID 1 ends itself, and the kernel asks no ids.
     fn kill_all(&mut self) {
-        self.kill_ns = None;
+        (self.kill_ns, self.cpu_look_ns) = (None, None);
         if self.give_up_ns.is_none() {
             self.give_up_ns = Some(sys::monotonic_ns().saturating_add(LAST_WAIT_NS));
         }
@@ -349,9 +422,15 @@ impl Watch {
             voluntary: self.usage.voluntary.cast_unsigned(),
             forced: self.usage.forced.cast_unsigned(),
             ended: self.ended,
+            blocks_read: self.usage.blocks_read.cast_unsigned(),
+            blocks_written: self.usage.blocks_written.cast_unsigned(),
             ..Record::default()
         };
         steps::send(&self.plan, &record);
+        if self.plan.header.lingers != 0 {
+            let mut files = [PollFd { fd: self.plan.header.supervisor, events: abi::POLLIN, revents: 0 }];
+            let _killed_while_it_waits = sys::poll(&mut files, Some(LONGEST_LINGER));
+        }
         sys::exit(0)
     }
 }

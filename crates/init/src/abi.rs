@@ -50,6 +50,8 @@ numbers! {
     SYS_fchdir = 81 / 50,
     SYS_umask = 95 / 166,
     SYS_setsid = 112 / 157,
+    SYS_pread64 = 17 / 67,
+    SYS_unshare = 272 / 97,
     SYS_getsid = 124 / 156,
     SYS_setgroups = 116 / 159,
     SYS_setresuid = 117 / 147,
@@ -153,6 +155,7 @@ constants! {
     SFD_NONBLOCK: u32 = 0o4000,
     WNOHANG: i32 = 1,
     POLLIN: i16 = 1,
+    POLLPRI: i16 = 2,
     POLLERR: i16 = 8,
     POLLHUP: i16 = 16,
     F_DUPFD_CLOEXEC: u32 = 1030,
@@ -197,7 +200,11 @@ constants! {
     EPERM: i32 = 1,
     ENOENT: i32 = 2,
     EINTR: i32 = 4,
+    EIO: i32 = 5,
     ESRCH: i32 = 3,
+    RLIMIT_CPU: u32 = 0,
+    RLIMIT_DATA: u32 = 2,
+    RLIMIT_NPROC: u32 = 6,
     RLIMIT_FSIZE: u32 = 1,
     RLIMIT_STACK: u32 = 3,
     RLIMIT_CORE: u32 = 4,
@@ -274,6 +281,9 @@ pub struct CloneArgs {
     pub cgroup: u64,
 }
 
+/// clone3(2): libc's constant of that name has lost its upper half.
+pub const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// `struct statx` (statx(2)).
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -331,7 +341,10 @@ pub struct Rusage {
     pub user: [i64; 2],
     pub system: [i64; 2],
     pub max_rss_kib: i64,
-    pub unused: [i64; 11],
+    pub unused: [i64; 6],
+    pub blocks_read: i64,
+    pub blocks_written: i64,
+    pub messages: [i64; 3],
     pub voluntary: i64,
     pub forced: i64,
 }
@@ -429,6 +442,10 @@ mod layout_tests {
             core::mem::offset_of!(libc::statx, stx_dev_major)
         );
         assert_eq!(core::mem::offset_of!(super::Statx, ino), core::mem::offset_of!(libc::statx, stx_ino));
+        assert_eq!(
+            core::mem::offset_of!(super::Rusage, blocks_read),
+            core::mem::offset_of!(libc::rusage, ru_inblock)
+        );
         assert_eq!(
             core::mem::offset_of!(super::Rusage, forced),
             core::mem::offset_of!(libc::rusage, ru_nivcsw)

@@ -73,6 +73,12 @@ pub fn read(from: Fd, buffer: &mut [u8]) -> Result<usize> {
     unsafe { call!(nr::SYS_read, from.0, buffer.as_mut_ptr(), buffer.len()) }
 }
 
+/// pread(2) from the start of a file.
+pub fn read_at_start(from: Fd, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: room for as many bytes as are asked for.
+    unsafe { call!(nr::SYS_pread64, from.0, buffer.as_mut_ptr(), buffer.len(), 0) }
+}
+
 /// write(2).
 pub fn write(to: Fd, bytes: &[u8]) -> Result<usize> {
     // SAFETY: the bytes are readable for their whole length.
@@ -449,6 +455,12 @@ pub fn prlimit(resource: u32, new: Option<&abi::Rlimit>) -> Result<abi::Rlimit> 
     if old.soft > old.hard { Err(Errno(MISMATCH)) } else { Ok(old) }
 }
 
+/// unshare(2).
+pub fn unshare(flags: u64) -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_unshare, flags) }.map(drop)
+}
+
 /// setsid(2).
 pub fn setsid() -> Result<()> {
     // SAFETY: no pointers.
@@ -585,6 +597,8 @@ pub unsafe fn clone_onto(
     argument: usize,
 ) -> Result<usize> {
     let size = size_of::<abi::CloneArgs>();
+    // The older call would leave the child outside, and not say so.
+    let into_cgroup = arguments.flags & abi::CLONE_INTO_CGROUP != 0;
     let top = arguments.stack + arguments.stack_size;
     let answer: usize;
     // A zero on the old stack is no child but a call that was faked (a filter can answer 0): -EPROTO then.
@@ -610,7 +624,7 @@ pub unsafe fn clone_onto(
     }
     match check(answer) {
         // SAFETY: the same promises.
-        Err(Errno(abi::ENOSYS)) => unsafe { old_clone_onto(arguments, entry, argument) },
+        Err(Errno(abi::ENOSYS)) if !into_cgroup => unsafe { old_clone_onto(arguments, entry, argument) },
         other => other,
     }
 }

@@ -42,21 +42,35 @@ pub struct Header {
     pub no_groups: u32,
     /// File mode creation mask of the program (umask(2)): the caller's.
     pub umask: u32,
-    /// Always zero: keeps the rest aligned.
-    pub reserved: u32,
+    /// How many processors the program can use at once; at least 1.
+    pub processors: u32,
+    /// The cgroup's account of processor time, or [`NO_FD`].
+    pub cpu_file: i32,
+    /// Nanoseconds in the unit of that account.
+    pub cpu_unit_ns: u32,
+    /// An eventfd that counts when memory runs out, or [`NO_FD`].
+    pub memory_event: i32,
+    /// Offset of the path to open as `cpu_file` once this process is in its cgroup; 0 for none.
+    pub cpu_path: u32,
+    /// The same for `memory_event`, which is then no eventfd but the cgroup's `memory.events`.
+    pub memory_path: u32,
+    /// 1: after its last word PID 1 stays until it is killed, a second at most, so that its cgroup does.
+    pub lingers: u32,
     /// Capabilities that the program keeps, one bit each.
     pub capabilities: u64,
     /// Time from the program's start to its polite end, in nanoseconds; 0 for none.
     pub deadline_ns: u64,
     /// Time from the polite end to the kill, in nanoseconds.
     pub grace_ns: u64,
+    /// Processor time until the kill, in nanoseconds; 0 for none.
+    pub cpu_limit_ns: u64,
 }
 
 /// What a step does. The numbers are private to one build: both sides come from it.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Wait until the supervisor has written the id maps.
+    /// Wait until the supervisor has written the id maps, and moved this process into its cgroup.
     AwaitMaps = 1,
     /// Become unreadable for every other process: not dumpable, under a name of its own.
     Conceal,
@@ -64,6 +78,8 @@ pub enum Op {
     DropGroups,
     /// Take the ids of the header.
     TakeIds,
+    /// Make the cgroup that this process is in the root of a cgroup namespace.
+    CgroupNamespace,
     /// Cut the mount namespace off from the host's mount events.
     Private,
     /// Make the new root, in memory, and enter it; the old one stays reachable by fd. `a`: bytes, `b`: inodes.
@@ -140,11 +156,12 @@ pub enum Op {
 
 impl Op {
     /// Every step, in numeric order.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::AwaitMaps,
         Self::Conceal,
         Self::DropGroups,
         Self::TakeIds,
+        Self::CgroupNamespace,
         Self::Private,
         Self::Root,
         Self::Folder,
@@ -257,7 +274,7 @@ pub struct Record {
     pub detail: u64,
     /// CLOCK_MONOTONIC, nanoseconds.
     pub time_ns: u64,
-    /// Processor time in user mode, microseconds.
+    /// Processor time in user mode, microseconds. Of [`RecordKind::Started`]: what the cgroup had used before.
     pub user_us: u64,
     /// Processor time in the kernel, microseconds.
     pub system_us: u64,
@@ -269,6 +286,10 @@ pub struct Record {
     pub forced: u64,
     /// [`ended`] bits.
     pub ended: u64,
+    /// Blocks of 512 bytes read from storage.
+    pub blocks_read: u64,
+    /// Blocks of 512 bytes written to storage.
+    pub blocks_written: u64,
 }
 
 /// Bits of [`Record::ended`].
@@ -277,6 +298,10 @@ pub mod ended {
     pub const DEADLINE: u64 = 1;
     /// The supervisor asked for the end.
     pub const ASKED: u64 = 2;
+    /// The processor time was used up.
+    pub const CPU_TIME: u64 = 4;
+    /// Memory ran out.
+    pub const MEMORY: u64 = 8;
 }
 
 /// Error numbers that no kernel call gives: what PID 1 found by itself.
@@ -349,7 +374,7 @@ pub mod detail {
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandKind {
-    /// The id maps are written.
+    /// The id maps are written, and it is in its cgroup.
     MapsWritten = 1,
     /// Send `signal` to the program.
     Signal,
@@ -392,7 +417,7 @@ impl Message for Record {}
 impl Message for Command {}
 
 // No padding: the sizes are the sums of the fields.
-const _: () = assert!(size_of::<Header>() == 8 + 3 * 4 + 5 * 4 + 8 * 4 + 3 * 8);
+const _: () = assert!(size_of::<Header>() == 8 + 3 * 4 + 5 * 4 + 14 * 4 + 4 * 8);
 const _: () = assert!(size_of::<Step>() == 4 * 4 + 4 * 8);
-const _: () = assert!(size_of::<Record>() == 4 * 4 + 8 * 8);
+const _: () = assert!(size_of::<Record>() == 4 * 4 + 10 * 8);
 const _: () = assert!(size_of::<Command>() == 8);

@@ -12,6 +12,13 @@ use crate::plan::{Plan, Step};
 
 /// clone(2) refused the namespaces.
 pub(crate) fn clone_failed(plan: &Plan, Errno(number): Errno) -> Problem {
+    if plan.cgroup.is_some() && matches!(number, libc::EACCES | libc::EOPNOTSUPP | libc::ENOSYS | libc::EBUSY)
+    {
+        let what = "PID 1 cannot be born into its cgroup".to_owned();
+        let remedy =
+            "start this from inside of a delegated cgroup, on a kernel whose clone3 is not filtered away";
+        return setup("cgroup", what).errno(errno::name(number)).step("start PID 1").remedy(remedy);
+    }
     let what = format!("the kernel refused new {} namespaces", plan.namespaces.join(", "));
     let problem =
         Problem::new(Reason::Refused, "namespaces", what).errno(errno::name(number)).step("start PID 1");
@@ -57,6 +64,10 @@ fn same(a: &fs::Metadata, b: &fs::Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
+/// What to do when the limit of memory is met before the program runs.
+pub(crate) const TOO_LITTLE_MEMORY: &str =
+    "the limit of memory is too small for the sandbox to start: raise --memory";
+
 /// The child could not become PID 1.
 pub(crate) fn child_failed(plan: &Plan, step: ChildStep, Errno(number): Errno) -> Problem {
     let (what, remedy) = match step {
@@ -70,6 +81,10 @@ pub(crate) fn child_failed(plan: &Plan, step: ChildStep, Errno(number): Errno) -
         ChildStep::Execute => {
             ("PID 1's executable cannot be executed", "check vm.memfd_noexec (must be 0 or 1)".to_owned())
         }
+    };
+    let remedy = match number {
+        libc::ENOMEM if plan.limits.memory.is_some() => TOO_LITTLE_MEMORY.to_owned(),
+        _ => remedy,
     };
     let step = format!("start PID 1 in new {} namespaces", plan.namespaces.join(", "));
     Problem::new(Reason::Setup, "start", what.to_owned()).errno(errno::name(number)).step(step).remedy(remedy)

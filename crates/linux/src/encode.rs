@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ringfence_init::wire::{self, Header, Message as _, NO_FD, Op};
 use ringfence_policy::Problem;
@@ -15,6 +15,15 @@ pub(crate) struct Files {
     pub(crate) control: i32,
     pub(crate) supervisor: i32,
     pub(crate) streams: [Option<i32>; 3],
+    /// The cgroup's account of processor time, and its unit in nanoseconds.
+    pub(crate) cpu: Option<(i32, u32)>,
+    /// What tells that memory ran out.
+    pub(crate) memory_event: Option<i32>,
+    /// What is to be opened later as these two.
+    pub(crate) cpu_path: Option<PathBuf>,
+    pub(crate) memory_path: Option<PathBuf>,
+    /// PID 1 stays until its cgroup's account is read.
+    pub(crate) lingers: bool,
     /// Already cloned trees, by the index of their step.
     pub(crate) trees: BTreeMap<usize, i32>,
 }
@@ -47,6 +56,8 @@ pub(crate) fn encode(plan: &Plan, files: &Files) -> Result<Vec<u8>, Problem> {
         [name.as_bytes(), b"=", value.as_bytes()].concat()
     };
     let environment = image.array(plan.environment.iter().map(variable));
+    let cpu_path = files.cpu_path.as_ref().map(|path| image.path(path));
+    let memory_path = files.memory_path.as_ref().map(|path| image.path(path));
     let header = Header {
         magic: wire::MAGIC,
         size: image.offset(),
@@ -62,15 +73,26 @@ pub(crate) fn encode(plan: &Plan, files: &Files) -> Result<Vec<u8>, Problem> {
         uid: plan.identity.uid,
         no_groups: u32::from(plan.identity.drops_groups),
         umask: plan.umask,
-        reserved: 0,
+        processors: plan.processors,
+        cpu_file: files.cpu.map_or(NO_FD, |(file, _)| file),
+        cpu_unit_ns: files.cpu.map_or(0, |(_, unit)| unit),
+        memory_event: files.memory_event.unwrap_or(NO_FD),
+        cpu_path: cpu_path.unwrap_or(0),
+        memory_path: memory_path.unwrap_or(0),
+        lingers: u32::from(files.lingers),
         capabilities: plan.capabilities,
         deadline_ns: plan.deadline_ns,
         grace_ns: plan.grace_ns,
+        cpu_limit_ns: plan.limits.cpu_time.map_or(0, nanoseconds),
     };
     let head: Vec<u8> =
         header.bytes().iter().chain(steps.iter().flat_map(wire::Message::bytes)).copied().collect();
     image.bytes[..head.len()].copy_from_slice(&head);
     Ok(image.bytes)
+}
+
+pub(crate) fn nanoseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 struct Image {
@@ -185,7 +207,8 @@ impl Image {
 /// The number of a step.
 const fn op(step: &Step) -> Op {
     match step {
-        Step::AwaitMaps => Op::AwaitMaps,
+        Step::Await { .. } => Op::AwaitMaps,
+        Step::CgroupNamespace => Op::CgroupNamespace,
         Step::DropGroups => Op::DropGroups,
         Step::TakeIds { .. } => Op::TakeIds,
         Step::Conceal => Op::Conceal,

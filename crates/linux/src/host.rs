@@ -6,9 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
-use ringfence_policy::Problem;
+use ringfence_policy::{Policy, Problem};
 
-use crate::{errno, look};
+use crate::{cgroup, errno, look};
 
 /// The namespaces that a sandbox has for itself, as /proc/PID/ns names them.
 pub(crate) const NAMESPACES: [&str; 7] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
@@ -63,6 +63,10 @@ pub struct Host {
     pub hard_limits: BTreeMap<u32, Option<u64>>,
     /// `newuidmap` and `newgidmap`, where both are installed.
     pub id_helpers: Option<(PathBuf, PathBuf)>,
+    /// How many processors are online; asked only when limits need it.
+    pub processors: u32,
+    /// Where cgroups can be made; looked for only when limits need one.
+    pub(crate) cgroups: cgroup::Found,
 }
 
 impl Host {
@@ -103,7 +107,19 @@ impl Host {
             proc_covered: proc_covered()?,
             hard_limits: hard_limits()?,
             id_helpers: find_helper("newuidmap")?.zip(find_helper("newgidmap")?),
+            processors: 1,
+            cgroups: cgroup::Found::default(),
         })
+    }
+
+    /// Looks for a place for the cgroup that this policy's limits need, and for what else they need.
+    #[must_use]
+    pub fn with_cgroups(self, policy: &Policy) -> Self {
+        let wanted = cgroup::Controller::wanted(policy);
+        if wanted.is_empty() {
+            return self;
+        }
+        Self { cgroups: cgroup::find(&wanted), processors: processors(), ..self }
     }
 
     /// Does the caller hold every one of these capabilities?
@@ -152,10 +168,23 @@ fn hard_limits() -> Result<BTreeMap<u32, Option<u64>>, Problem> {
         // RLIM_INFINITY is the largest number.
         Ok((number, Some(limit.hard).filter(|hard| *hard != u64::MAX)))
     };
-    [abi::RLIMIT_CORE, abi::RLIMIT_NOFILE, abi::RLIMIT_FSIZE, abi::RLIMIT_STACK]
-        .into_iter()
-        .map(read)
-        .collect()
+    let read_by_us = [
+        abi::RLIMIT_CORE,
+        abi::RLIMIT_NOFILE,
+        abi::RLIMIT_FSIZE,
+        abi::RLIMIT_STACK,
+        abi::RLIMIT_CPU,
+        abi::RLIMIT_DATA,
+        abi::RLIMIT_NPROC,
+    ];
+    read_by_us.into_iter().map(read).collect()
+}
+
+/// All that are online: what the program may use of them can change while it runs.
+fn processors() -> u32 {
+    // SAFETY: a number in, a number out.
+    let online = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    u32::try_from(online).unwrap_or(0).max(1)
 }
 
 fn proc_covered() -> Result<Vec<(&'static str, bool)>, Problem> {

@@ -212,6 +212,8 @@ mod tests {
             proc_covered: Vec::new(),
             hard_limits: BTreeMap::new(),
             id_helpers: None,
+            processors: 1,
+            cgroups: crate::cgroup::Found::default(),
         }
     }
 

@@ -10,12 +10,13 @@ use ringfence_init::wire::{Command, CommandKind, fault};
 use ringfence_policy::Problem;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
+use crate::cgroup::Watched;
 use crate::identity::Writer;
 use crate::image::above_streams;
 use crate::plan::{Plan, clone_flag};
 use crate::stack::GuardedStack;
 use crate::supervise::{Process, Running, send};
-use crate::{diagnose, encode, errno, idmap, image};
+use crate::{cgroup, diagnose, encode, errno, idmap, image};
 
 /// What becomes the program's standard input, output and error. `None` is the caller's own.
 #[derive(Debug, Default)]
@@ -41,21 +42,31 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
     let streams = own_numbers(streams).map_err(failed("a stream cannot be passed"))?;
     give_pipes(&plan, &streams);
     let trees = idmap::clone_trees(&plan, supervisor.as_fd())?;
+    let cgroup = plan.cgroup.as_ref().map(cgroup::make).transpose()?;
+    let watched = cgroup.as_ref().map(|cgroup| cgroup.watched()).transpose()?.unwrap_or_default();
+    let watched = with_placeholders(watched).map_err(failed("no file for PID 1"))?;
     let files = encode::Files {
         control: theirs.as_raw_fd(),
         supervisor: supervisor.as_raw_fd(),
         streams: streams.each_ref().map(Passed::number),
+        cpu: watched.cpu.as_ref().map(|(file, unit)| (file.as_raw_fd(), *unit)),
+        memory_event: watched.out_of_memory.as_ref().map(|file| file.as_raw_fd()),
+        cpu_path: watched.cpu_path.clone(),
+        memory_path: watched.memory_path.clone(),
+        lingers: cgroup.as_ref().is_some_and(|cgroup| cgroup.is_fleeting()),
         trees: trees.iter().map(|(index, tree)| (*index, tree.as_raw_fd())).collect(),
     };
     let plan_file = image::plan_file(&encode::encode(&plan, &files)?)?;
     let mut passed = vec![files.control, files.supervisor, plan_file.as_raw_fd()];
     passed.extend(files.streams.iter().flatten());
     passed.extend(files.trees.values());
-    let process = start(&plan, &passed, plan_file.as_fd(), files.control)?;
+    passed.extend(files.cpu.map(|(file, _)| file).into_iter().chain(files.memory_event));
+    let folder = cgroup.as_ref().and_then(|cgroup| cgroup.folder());
+    let process = start(&plan, &passed, plan_file.as_fd(), files.control, folder)?;
     // PID 1 has its own copies now.
-    drop((theirs, streams, trees, plan_file));
-    let running = Running::new(process, ours, plan, begun_ns);
-    write_maps(&running)?;
+    drop((theirs, streams, trees, plan_file, watched));
+    let running = Running::new(process, ours, plan, cgroup, begun_ns);
+    release(&running)?;
     Ok(running)
 }
 
@@ -74,12 +85,31 @@ fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
-/// Writes the maps of a sandbox that waits for them. When that fails, dropping `running` ends it.
-fn write_maps(running: &Running) -> Result<(), Problem> {
-    if running.plan().identity.writer == Writer::Itself {
+/// Numbers for the files that PID 1 opens itself: `/dev/null` stands there until it has.
+fn with_placeholders(mut watched: Watched) -> io::Result<Watched> {
+    let null = || above_streams(std::fs::File::open("/dev/null")?.into());
+    if watched.cpu_path.is_some() {
+        watched.cpu = Some((null()?, cgroup::MICROSECOND));
+    }
+    if watched.memory_path.is_some() {
+        watched.out_of_memory = Some(null()?);
+    }
+    Ok(watched)
+}
+
+/// Moves a sandbox into its cgroup and writes its maps, where it waits for that. When that fails, dropping `running`
+/// ends it.
+fn release(running: &Running) -> Result<(), Problem> {
+    let plan = running.plan();
+    let moved = plan.cgroup.as_ref().is_some_and(|spec| !spec.place.is_born_into());
+    if moved {
+        running.cgroup().map_or(Ok(()), |cgroup| cgroup.add(running.process_id()))?;
+    }
+    if plan.identity.writer != Writer::Itself {
+        idmap::write(plan, running.process_id())?;
+    } else if !moved {
         return Ok(());
     }
-    idmap::write(running.plan(), running.process_id())?;
     let word = Command { kind: CommandKind::MapsWritten as u32, signal: 0 };
     match send(running.control(), &word) {
         // Nobody is there to read it: PID 1 has failed before, and its record, which is waited for next, says why.
@@ -173,7 +203,13 @@ pub(crate) enum ChildStep {
     Execute,
 }
 
-fn start(plan: &Plan, keep: &[i32], plan_file: BorrowedFd<'_>, control: i32) -> Result<Process, Problem> {
+fn start(
+    plan: &Plan,
+    keep: &[i32],
+    plan_file: BorrowedFd<'_>,
+    control: i32,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Process, Problem> {
     let executable = image::executable()?;
     let stack = GuardedStack::new().map_err(|e| errno::problem("launch", "no memory for a stack", e))?;
     let maps = own_maps(plan);
@@ -195,9 +231,10 @@ fn start(plan: &Plan, keep: &[i32], plan_file: BorrowedFd<'_>, control: i32) -> 
         failed: None,
     };
     let mut pidfd = -1_i32;
-    let namespaces = plan.namespaces.iter().fold(0, |flags, name| flags | clone_flag(name));
+    let into_cgroup = if cgroup.is_some() { abi::CLONE_INTO_CGROUP } else { 0 };
     let arguments = CloneArgs {
-        flags: abi::CLONE_VM | abi::CLONE_VFORK | abi::CLONE_PIDFD | namespaces,
+        flags: abi::CLONE_VM | abi::CLONE_VFORK | abi::CLONE_PIDFD | into_cgroup | namespaces(plan),
+        cgroup: cgroup.map_or(0, |folder| u64::from(folder.as_raw_fd().unsigned_abs())),
         pidfd: &raw mut pidfd as u64,
         exit_signal: u64::from(abi::SIGCHLD.unsigned_abs()),
         stack: stack.bottom(),
@@ -224,6 +261,12 @@ fn start(plan: &Plan, keep: &[i32], plan_file: BorrowedFd<'_>, control: i32) -> 
             Err(diagnose::child_failed(plan, step, Errno(errno)))
         }
     }
+}
+
+/// The namespaces that it starts in. That of its cgroup it makes when it is in it.
+fn namespaces(plan: &Plan) -> u64 {
+    let later = |name: &&&str| plan.cgroup.is_some() && **name == "cgroup";
+    plan.namespaces.iter().filter(|name| !later(name)).fold(0, |flags, name| flags | clone_flag(name))
 }
 
 /// The maps that the sandbox writes itself: one line each, after giving setgroups(2) up.

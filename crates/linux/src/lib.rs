@@ -5,6 +5,7 @@
 //! steps or a refusal ([`plan`]), the plan is *launched* ([`launch`]), and the [`Running`] sandbox is
 //! supervised until it has an [`Ending`].
 
+mod cgroup;
 mod diagnose;
 mod encode;
 mod errno;
@@ -23,6 +24,7 @@ mod resolve;
 mod signals;
 mod stack;
 mod supervise;
+mod verdict;
 
 pub use errno::name as errno_name;
 pub use host::Host;

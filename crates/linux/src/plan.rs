@@ -6,9 +6,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
-use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Network, Policy, Problem};
+use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Limits, Network, Policy, Problem};
 use ringfence_seccomp::Program;
 
+use crate::cgroup::{self, Controller, Held};
 use crate::filter::{Filters, filters};
 use crate::host::{Host, NAMESPACES};
 use crate::identity::{Identity, Writer};
@@ -33,7 +34,8 @@ pub struct MountFlags {
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "`Display` says what each one does; ringfence_init::wire::Op documents them")]
 pub enum Step {
-    AwaitMaps,
+    Await { what: &'static str },
+    CgroupNamespace,
     DropGroups,
     TakeIds { uid: u32, gid: u32 },
     Conceal,
@@ -88,6 +90,9 @@ pub struct Plan {
     pub(crate) deadline_ns: u64,
     pub(crate) grace_ns: u64,
     pub(crate) id_helpers: Option<(PathBuf, PathBuf)>,
+    pub(crate) limits: Limits,
+    pub(crate) cgroup: Option<cgroup::Spec>,
+    pub(crate) processors: u32,
     pub(crate) receipt: Vec<GuaranteeRow>,
     pub(crate) notes: Vec<String>,
     pub(crate) unprotected: Vec<PathBuf>,
@@ -127,7 +132,12 @@ impl Plan {
             Writer::Root => "mapped by root to an unprivileged host id",
             Writer::Helpers => "mapped by newuidmap and newgidmap",
         };
-        let start = format!("start PID 1 in new {} namespaces, {ids}", self.namespaces.join(", "));
+        let cgroup = match &self.cgroup {
+            Some(spec) if spec.place.is_born_into() => format!(", born into a cgroup ({spec})"),
+            Some(spec) => format!(", to be moved into a cgroup ({spec})"),
+            None => String::new(),
+        };
+        let start = format!("start PID 1 in new {} namespaces, {ids}{cgroup}", self.namespaces.join(", "));
         std::iter::once(start).chain(self.steps.iter().map(Step::to_string)).collect()
     }
 }
@@ -158,10 +168,11 @@ const EMPTY_FOLDER: &str = "/.ringfence-empty-folder";
 pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> Result<Plan, Problem> {
     let identity = Identity::decide(policy, host, random)?;
     check_devices(resolved, &identity)?;
+    let held = cgroup::decide(policy, &host.cgroups)?;
     let namespaces: Vec<_> =
         NAMESPACES.into_iter().filter(|name| *name != "net" || policy.network == Network::None).collect();
     let mut steps = Vec::new();
-    become_somebody(&mut steps, &identity);
+    become_somebody(&mut steps, &identity, &held);
     steps.extend([Step::Private, Step::Root { bytes: FURNITURE, inodes: 65_536 }]);
     build_files(&mut steps, policy, resolved, &identity);
     steps.push(Step::VerifyMounts);
@@ -181,10 +192,10 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         Step::Fork,
     ]);
     let filters = filters(policy, resolved.start)?;
-    become_the_program(&mut steps, policy, resolved, host, filters.as_ref())?;
+    become_the_program(&mut steps, policy, resolved, host, &held, filters.as_ref())?;
     let ns = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     Ok(Plan {
-        receipt: receipt::rows(policy, resolved, host, &identity, filters.as_ref()),
+        receipt: receipt::rows(policy, resolved, host, &identity, &held, filters.as_ref()),
         steps,
         identity,
         namespaces,
@@ -196,10 +207,20 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         deadline_ns: policy.limits.timeout.map_or(0, ns),
         grace_ns: ns(policy.limits.grace()),
         id_helpers: host.id_helpers.clone(),
+        limits: policy.limits.clone(),
+        processors: processors(&policy.limits, host),
+        cgroup: held.spec,
         notes: resolved.notes.clone(),
         unprotected: resolved.unprotected.clone(),
         writable: writable(resolved),
     })
+}
+
+/// How many processors the program can use at once.
+fn processors(limits: &Limits, host: &Host) -> u32 {
+    let at_once = limits.cpus.map(|cpus| cpus.0.div_ceil(1000));
+    let listed = limits.cpuset.as_ref().map(ringfence_policy::CpuList::count);
+    [at_once, listed].into_iter().flatten().fold(host.processors, u32::min).max(1)
 }
 
 /// A device node cannot be mapped to the unprivileged id that root's sandboxes get: what only its owner or group
@@ -226,15 +247,23 @@ fn writable(resolved: &Resolved) -> Vec<PathBuf> {
     resolved.layout.nodes().filter_map(|(_, _, node)| writable(node)).collect()
 }
 
-fn become_somebody(steps: &mut Vec<Step>, identity: &Identity) {
+fn become_somebody(steps: &mut Vec<Step>, identity: &Identity, held: &Held) {
+    let moved = held.spec.as_ref().is_some_and(|spec| !spec.place.is_born_into());
+    if identity.writer == Writer::Itself && moved {
+        steps.push(Step::Await { what: "it is in its cgroup" });
+    }
     if identity.writer != Writer::Itself {
-        steps.push(Step::AwaitMaps);
+        steps.push(Step::Await { what: "the id maps are written" });
         if identity.drops_groups {
             steps.push(Step::DropGroups);
         }
         steps.push(Step::TakeIds { uid: identity.uid, gid: identity.gid });
     }
     steps.push(Step::Conceal);
+    if held.spec.is_some() {
+        // Made now, not at the start: the cgroup that it is in by now becomes the root that it sees.
+        steps.push(Step::CgroupNamespace);
+    }
 }
 
 /// Everything that the program sees, parents before children; then the host's root goes and what is full is
@@ -377,6 +406,7 @@ fn become_the_program(
     policy: &Policy,
     resolved: &Resolved,
     host: &Host,
+    held: &Held,
     filters: Option<&Filters>,
 ) -> Result<(), Problem> {
     let path = resolved.program.clone();
@@ -393,7 +423,7 @@ fn become_the_program(
         steps.push(Step::ExecOnce { program });
     }
     // Late: a small limit must not hinder the steps themselves.
-    limits(steps, policy, host)?;
+    limits(steps, policy, host, held)?;
     steps.push(Step::Announce);
     if let Some(filters) = filters {
         steps.push(Step::Filter { program: filters.policy.clone(), summary: filters.summary.clone() });
@@ -402,16 +432,35 @@ fn become_the_program(
     Ok(())
 }
 
-fn limits(steps: &mut Vec<Step>, policy: &Policy, host: &Host) -> Result<(), Problem> {
+fn limits(steps: &mut Vec<Step>, policy: &Policy, host: &Host, held: &Held) -> Result<(), Problem> {
     // A core limit of 1 keeps a piped core handler of the host from running; 0 does not (fs/coredump.c). The
     // filter of system calls keeps the program from lowering it.
     let core = host.hard_limits.get(&abi::RLIMIT_CORE).copied().flatten().unwrap_or(u64::MAX).min(1);
     steps.push(Step::Limit { name: "core", resource: abi::RLIMIT_CORE, soft: core, hard: core });
     let limits = &policy.limits;
+    if let Some(time) = limits.cpu_time.filter(|_| !held.waived.contains(&Controller::CpuTime)) {
+        // A second layer, for each process: PID 1 comes first. The caller's own may be tighter, and stays.
+        let own = host.hard_limits.get(&abi::RLIMIT_CPU).copied().flatten().unwrap_or(u64::MAX);
+        let seconds = whole_seconds(time).saturating_add(1).min(own);
+        steps.push(Step::Limit { name: "cpu-time", resource: abi::RLIMIT_CPU, soft: seconds, hard: seconds });
+    }
+    // What no cgroup holds, by the caller's waiver. PID 1 is of the same user in the same namespace.
+    let waived = |controller| held.waived.contains(&controller);
+    let pids = limits.pids.filter(|_| waived(Controller::Pids)).map(|count| count + 1);
+    let memory = limits.memory.filter(|_| waived(Controller::Memory)).map(|size| size.0);
+    if let Some(time) = limits.cpu_time.filter(|_| waived(Controller::CpuTime)) {
+        // The soft limit's signal says what it was; who catches it has a second left.
+        let soft = whole_seconds(time);
+        let step =
+            Step::Limit { name: "cpu-time", resource: abi::RLIMIT_CPU, soft, hard: soft.saturating_add(1) };
+        steps.push(step);
+    }
     for (name, resource, value) in [
         ("file-size", abi::RLIMIT_FSIZE, limits.file_size.map(|size| size.0)),
         ("stack", abi::RLIMIT_STACK, limits.stack.map(|size| size.0)),
         ("nofile", abi::RLIMIT_NOFILE, limits.nofile),
+        ("pids", abi::RLIMIT_NPROC, pids),
+        ("memory", abi::RLIMIT_DATA, memory),
     ] {
         let Some(value) = value else { continue };
         let hard = host.hard_limits.get(&resource).copied().flatten();
@@ -424,6 +473,11 @@ fn limits(steps: &mut Vec<Step>, policy: &Policy, host: &Host) -> Result<(), Pro
     Ok(())
 }
 
+/// The limit of a single process counts whole seconds.
+fn whole_seconds(time: std::time::Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 impl fmt::Display for MountFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.read_only { "read-only" } else { "writable" })?;
@@ -434,10 +488,19 @@ impl fmt::Display for MountFlags {
     }
 }
 
+/// What becomes of them, in words.
+fn capabilities(keep: u64) -> String {
+    match keep {
+        0 => "drop every capability from all five sets, lock the secure bits".to_owned(),
+        _ => format!("keep capabilities {keep:#x}, drop the rest, lock the secure bits"),
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AwaitMaps => f.write_str("wait until the id maps are written"),
+            Self::Await { what } => write!(f, "wait until {what}"),
+            Self::CgroupNamespace => f.write_str("make its cgroup the root of a namespace"),
             Self::DropGroups => f.write_str("drop every supplementary group"),
             Self::TakeIds { uid, gid } => write!(f, "take user id {uid} and group id {gid}"),
             Self::Conceal => f.write_str("make PID 1 untraceable, in a session of its own"),
@@ -474,12 +537,7 @@ impl fmt::Display for Step {
             Self::Hostname { name } => write!(f, "set the host name to {name}"),
             Self::NoUserNamespaces => f.write_str("allow no further user namespace"),
             Self::Keyring => f.write_str("join a fresh session keyring"),
-            Self::Capabilities { keep: 0 } => {
-                f.write_str("drop every capability from all five sets, lock the secure bits")
-            }
-            Self::Capabilities { keep } => {
-                write!(f, "keep capabilities {keep:#x}, drop the rest, lock the secure bits")
-            }
+            Self::Capabilities { keep } => f.write_str(&capabilities(*keep)),
             Self::NoNewPrivileges => f.write_str("set no_new_privs"),
             Self::VerifyMounts => f.write_str("verify every mount"),
             Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is its own"),

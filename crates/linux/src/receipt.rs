@@ -3,6 +3,7 @@
 use ringfence_policy::{Guarantee, GuaranteeRow, Network, Policy, Status};
 use ringfence_seccomp::Violation;
 
+use crate::cgroup::{self, Held};
 use crate::filter::Filters;
 use crate::host::Host;
 use crate::identity::{Identity, Writer};
@@ -15,6 +16,7 @@ pub(crate) fn rows(
     resolved: &Resolved,
     host: &Host,
     identity: &Identity,
+    held: &Held,
     filters: Option<&Filters>,
 ) -> Vec<GuaranteeRow> {
     let mut rows = vec![
@@ -36,17 +38,7 @@ pub(crate) fn rows(
     rows.push(ipc(policy, filters.is_some()));
     rows.push(privileges(policy));
     rows.push(kernel_surface(policy, filters));
-    if policy.limits.pids == Some(1) {
-        rows.push(row(Guarantee::Pids, &["seccomp filter"], "no child and no thread"));
-    }
-    if let Some(timeout) = policy.limits.timeout {
-        let detail = format!(
-            "ends after {} ms, killed {} ms later",
-            timeout.as_millis(),
-            policy.limits.grace().as_millis()
-        );
-        rows.push(row(Guarantee::Time, &["deadline in PID 1", "PID namespace"], &detail));
-    }
+    rows.extend(cgroup::rows(policy, held));
     if policy.limits.file_size.is_some() {
         rows.push(partial(Guarantee::Output, &["RLIMIT_FSIZE"], "holds for each file, not for their sum"));
     }
@@ -68,7 +60,7 @@ pub(crate) fn rows(
     rows
 }
 
-fn row(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
+pub(crate) fn row(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
     GuaranteeRow {
         guarantee,
         layers: layers.iter().map(|layer| (*layer).to_owned()).collect(),
@@ -78,7 +70,7 @@ fn row(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
     }
 }
 
-fn partial(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
+pub(crate) fn partial(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
     GuaranteeRow { status: Status::Partial, ..row(guarantee, layers, detail) }
 }
 

@@ -5,18 +5,20 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use ringfence_init::wire::{Command, CommandKind, Message as _, Record, RecordKind, ended, fault};
-use ringfence_policy::{Exceeded, Exit, Guarantee, Problem, Reason, Status, Usage};
+use ringfence_init::wire::{Command, CommandKind, Message as _, Record, RecordKind, fault};
+use ringfence_policy::{Exit, Guarantee, Problem, Reason, Status, Usage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send as send_bytes};
 use rustix::process::{Signal, WaitId, WaitIdOptions, getpid, pidfd_send_signal, waitid};
 
+use crate::cgroup::{Account, Cgroup};
 use crate::diagnose;
 use crate::errno;
 use crate::plan::Plan;
 use crate::pump::Pump;
 use crate::signals::Signals;
+use crate::verdict;
 
 /// PID 1 of a sandbox, seen from outside. Dropping it kills and reaps; a forked copy of the caller that drops it
 /// does nothing.
@@ -78,11 +80,17 @@ pub struct Running {
     process: Process,
     control: OwnedFd,
     plan: Plan,
+    /// After `process`: it can be removed when nothing lives in it.
+    cgroup: Option<Box<dyn Cgroup>>,
     begun_ns: u64,
     pumps: Vec<Pump>,
     ready: bool,
     started_ns: Option<u64>,
+    /// Processor time that its cgroup had used when the program started.
+    cpu_before_us: u64,
     final_record: Option<Record>,
+    /// Of a cgroup that goes with its last process, read before that.
+    account: Option<Account>,
     asked_to_end: bool,
     /// When to stop relying on PID 1: it may hang in a step on a dead file system, or be stopped from outside.
     kill_at: Option<Instant>,
@@ -96,16 +104,25 @@ pub struct Running {
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Running {
-    pub(crate) fn new(process: Process, control: OwnedFd, plan: Plan, begun_ns: u64) -> Self {
+    pub(crate) fn new(
+        process: Process,
+        control: OwnedFd,
+        plan: Plan,
+        cgroup: Option<Box<dyn Cgroup>>,
+        begun_ns: u64,
+    ) -> Self {
         Self {
             process,
             control,
             plan,
+            cgroup,
             begun_ns,
             pumps: Vec::new(),
             ready: false,
             started_ns: None,
+            cpu_before_us: 0,
             final_record: None,
+            account: None,
             asked_to_end: false,
             kill_at: None,
             killed: false,
@@ -124,6 +141,10 @@ impl Running {
     #[must_use]
     pub const fn process_id(&self) -> i32 {
         self.process.id
+    }
+
+    pub(crate) fn cgroup(&self) -> Option<&dyn Cgroup> {
+        self.cgroup.as_deref()
     }
 
     pub(crate) fn control(&self) -> BorrowedFd<'_> {
@@ -257,10 +278,12 @@ impl Running {
         if record.kind == RecordKind::Ready as u32 {
             self.ready = true;
         } else if record.kind == RecordKind::Started as u32 {
-            self.started_ns = Some(record.time_ns);
+            (self.started_ns, self.cpu_before_us) = (Some(record.time_ns), record.user_us);
         } else if self.final_record.is_none() {
             // The first word is the cause; what follows from it may say more, but later.
             self.final_record = Some(record);
+            // PID 1 still holds it open, or holds on until it is killed.
+            self.account = self.cgroup.as_ref().filter(|cgroup| cgroup.is_fleeting()).map(|c| c.account());
             self.ready &= record.kind != RecordKind::Failed as u32;
         }
     }
@@ -270,75 +293,68 @@ impl Running {
         self.process.kill();
         self.process.reap();
         self.pumps.iter_mut().for_each(Pump::finish);
+        // Read when nothing is used any more, and removed.
+        let cgroup = self.cgroup.take();
+        let account =
+            self.account.take().or_else(|| cgroup.map(|cgroup| cgroup.account())).unwrap_or_default();
         let (exit, error, usage) = match self.final_record {
-            Some(record) if record.kind == RecordKind::Ended as u32 => self.judge(&record),
+            Some(record) if record.kind == RecordKind::Ended as u32 => self.judge(&record, &account),
             Some(record) if self.asked_to_end && record.errno == fault::DIED => killed_early(),
+            // The kernel kills every process of a cgroup of version 2, PID 1 too.
+            None if verdict::ran_out_of_memory(&account) && self.started_ns.is_some() => {
+                let time_ns = ringfence_init::sys::monotonic_ns();
+                self.judge(&Record { status: libc::SIGKILL, time_ns, ..Record::default() }, &account)
+            }
             Some(record) => {
                 let problem = diagnose::step_failed(&self.plan, &record);
+                let problem = verdict::blame_memory(problem, &account);
                 (without_status(problem.reason), Some(problem), None)
             }
             None if self.killed => killed_early(),
             None => {
-                let what = match &self.lost {
-                    Some(_) => "the sandbox could not be supervised any longer, so it was ended",
-                    None => "PID 1 of the sandbox ended without a word",
-                };
-                let problem = Problem::new(Reason::Internal, "init-died", what.to_owned())
-                    .remedy("was it killed from outside, or out of memory?");
-                let problem = match &self.lost {
-                    Some(lost) => problem.errno(lost.clone()),
-                    None => problem,
-                };
-                (without_status(Reason::Internal), Some(problem), None)
+                let problem = verdict::blame_memory(self.lost_init(), &account);
+                (without_status(problem.reason), Some(problem), None)
             }
         };
         Ending { exit, error, usage, verified: self.ready }
     }
 
-    fn judge(&self, record: &Record) -> (Exit, Option<Problem>, Option<Usage>) {
-        let usage = self.usage(record);
-        let code = libc::WIFEXITED(record.status).then(|| libc::WEXITSTATUS(record.status));
-        let signal = libc::WIFSIGNALED(record.status).then(|| libc::WTERMSIG(record.status));
-        let mut exceeded = Vec::new();
-        let allowed = self.plan.deadline_ns / 1000;
-        if record.ended & ended::DEADLINE != 0 {
-            exceeded.push(Exceeded {
-                limit: "timeout".to_owned(),
-                allowed,
-                used: usage.wall_us.max(allowed),
-            });
-        }
-        let reason = if !exceeded.is_empty() {
-            Reason::Timeout
-        } else if self.asked_to_end && signal == Some(libc::SIGKILL) {
-            Reason::Killed
-        } else if signal == Some(libc::SIGSYS) && self.plan.filter_kills {
-            Reason::Violation
-        } else if signal.is_some() {
-            Reason::Signalled
-        } else {
-            Reason::Exited
+    /// PID 1 ended, and has not said how the program did.
+    fn lost_init(&self) -> Problem {
+        let what = match self.lost {
+            Some(_) => "the sandbox could not be supervised any longer, so it was ended",
+            None => "PID 1 of the sandbox ended without a word",
         };
-        (Exit { code, signal, reason, exceeded, detail: None }, None, Some(usage))
+        let problem = Problem::new(Reason::Internal, "init-died", what.to_owned()).remedy(
+            match self.plan.limits.memory {
+                // A scope of systemd has taken its account along.
+                Some(_) => "was it killed from outside, or is --memory too small?",
+                None => "was it killed from outside, or out of memory?",
+            },
+        );
+        match &self.lost {
+            Some(lost) => problem.errno(lost.clone()),
+            None => problem,
+        }
     }
 
-    fn usage(&self, record: &Record) -> Usage {
+    fn judge(&self, record: &Record, account: &Account) -> (Exit, Option<Problem>, Option<Usage>) {
+        let usage = self.usage(record, account);
+        let exit = verdict::judge(&self.plan, record, account, &usage, self.asked_to_end);
+        (exit, None, Some(usage))
+    }
+
+    fn usage(&self, record: &Record, account: &Account) -> Usage {
         let started_ns = self.started_ns.unwrap_or(record.time_ns);
         let bytes = |stream: usize| self.pumps.iter().find(|pump| pump.stream() == stream).map(Pump::total);
-        Usage {
+        let usage = Usage {
             wall_us: record.time_ns.saturating_sub(started_ns) / 1000,
             setup_us: started_ns.saturating_sub(self.begun_ns) / 1000,
-            cpu_us: record.user_us + record.system_us,
-            cpu_user_us: record.user_us,
-            cpu_system_us: record.system_us,
-            peak_memory_bytes: record.max_rss_kib * 1024,
-            memory_source: "rusage".to_owned(),
-            max_rss_bytes: record.max_rss_kib * 1024,
-            switches_forced: record.forced,
-            switches_voluntary: record.voluntary,
             stdout_bytes: bytes(1),
             stderr_bytes: bytes(2),
-        }
+            ..Usage::default()
+        };
+        verdict::account_for(usage, record, account, self.cpu_before_us)
     }
 
     /// The receipt, with what PID 1 has verified.

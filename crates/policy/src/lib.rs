@@ -5,6 +5,7 @@
 //! backend.
 #![forbid(unsafe_code)]
 
+mod amounts;
 mod capability;
 mod guarantee;
 mod policy;
@@ -14,6 +15,7 @@ mod report;
 mod units;
 mod words;
 
+pub use amounts::{CpuList, Cpus};
 pub use capability::Capability;
 pub use guarantee::{Guarantee, GuaranteeRow, Status};
 pub use policy::{

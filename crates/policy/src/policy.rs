@@ -9,9 +9,10 @@ use ringfence_seccomp::{Syscalls, Violation};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use crate::amounts::process_count;
 use crate::units::{DurationShape, duration_text};
 use crate::words::absolute;
-use crate::{BindSpec, Capability, Guarantee, Problem, Profile, Size, Variable};
+use crate::{BindSpec, Capability, CpuList, Cpus, Guarantee, Problem, Profile, Size, Variable};
 
 /// What one program may do.
 ///
@@ -216,9 +217,25 @@ pub struct Limits {
     #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<DurationShape>")]
     pub grace: Option<Duration>,
-    /// Processes and threads at once. Only 1 can be held without a cgroup: by the filter of system calls.
+    /// Processor time of the whole tree.
+    #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DurationShape>")]
+    pub cpu_time: Option<Duration>,
+    /// Memory of the whole tree, files in memory included. Nothing of it is swapped out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1))]
+    pub memory: Option<Size>,
+    /// Processors at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<Cpus>,
+    /// The processors that it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpuset: Option<CpuList>,
+    /// Processes and threads of the program.
+    #[serde(
+        default,
+        deserialize_with = "process_count::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub pids: Option<u64>,
     /// Open files of one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -380,9 +397,8 @@ impl Policy {
             }
         }
         check_hostname(&self.process.hostname)?;
-        if self.limits.pids.is_some_and(|pids| pids != 1) {
-            let why = "only 1 can be held without a cgroup, and this version has none".to_owned();
-            return Err(Problem::request("pids", why).remedy("--pids 1 refuses every child and thread"));
+        if let Some(Err(why)) = self.limits.pids.map(process_count::check) {
+            return Err(Problem::request("limit", format!("--pids: {why}")));
         }
         for id in [self.process.uid, self.process.gid].into_iter().flatten() {
             if id == u32::MAX {

@@ -92,8 +92,9 @@ impl Exit {
             Reason::Exited => u8::try_from(self.code.unwrap_or(0) & 0xff).unwrap_or(u8::MAX),
             Reason::Signalled => u8::try_from(128 + self.signal.unwrap_or(0)).unwrap_or(u8::MAX),
             Reason::Timeout => 124,
+            Reason::CpuTime => 152,
             Reason::Violation => 159,
-            Reason::Killed => 137,
+            Reason::Memory | Reason::Killed => 137,
             Reason::Refused | Reason::Setup | Reason::Internal => 125,
             Reason::NotExecutable => 126,
             Reason::NotFound => 127,
@@ -111,6 +112,10 @@ pub enum Reason {
     Signalled,
     /// The deadline ended it, or it ended after its deadline.
     Timeout,
+    /// It used up its processor time.
+    CpuTime,
+    /// It came to the limit of its memory, and all of it was killed.
+    Memory,
     /// The filter of system calls ended it.
     Violation,
     /// Its owner killed it.
@@ -151,16 +156,24 @@ pub struct Usage {
     pub cpu_user_us: u64,
     /// Its part in the kernel.
     pub cpu_system_us: u64,
-    /// The most memory that one process held (the tree's peak needs a cgroup).
+    /// The most memory that the whole tree held (by its cgroup), or the most that one process did (by rusage).
     pub peak_memory_bytes: u64,
-    /// Where `peak_memory_bytes` comes from.
+    /// Where `peak_memory_bytes` comes from: `cgroup` or `rusage`.
     pub memory_source: String,
     /// The largest resident set of one process, in bytes.
     pub max_rss_bytes: u64,
+    /// Something was killed for lack of memory; `null` where no cgroup counted that.
+    pub oom_killed: Option<bool>,
+    /// The most processes and threads at once; `null` where no cgroup counted them.
+    pub peak_pids: Option<u64>,
     /// Context switches that the scheduler forced.
     pub switches_forced: u64,
     /// Context switches by waiting.
     pub switches_voluntary: u64,
+    /// Bytes read from storage; `null` when PID 1 did not live to say it.
+    pub read_bytes: Option<u64>,
+    /// Bytes written to storage; `null` when PID 1 did not live to say it.
+    pub written_bytes: Option<u64>,
     /// Bytes of standard output; `null` where the stream was passed directly.
     pub stdout_bytes: Option<u64>,
     /// Bytes of standard error; `null` where the stream was passed directly.
@@ -181,6 +194,8 @@ mod tests {
         assert_eq!(exit(Reason::Signalled, None, Some(9)), 137);
         assert_eq!(exit(Reason::Timeout, Some(0), None), 124, "even if the program then exits 0");
         assert_eq!(exit(Reason::Killed, Some(0), None), 137);
+        assert_eq!(exit(Reason::Memory, Some(0), None), 137);
+        assert_eq!(exit(Reason::CpuTime, None, Some(9)), 152);
         for reason in [Reason::Refused, Reason::Setup, Reason::Internal] {
             assert_eq!(exit(reason, None, None), 125);
         }

@@ -71,7 +71,7 @@ impl JsonSchema for DurationShape {
     }
 }
 
-fn number_or_text(description: &str, pattern: &str) -> Schema {
+pub(crate) fn number_or_text(description: &str, pattern: &str) -> Schema {
     json_schema!({
         "description": description,
         "anyOf": [{ "type": "number", "exclusiveMinimum": 0 }, { "type": "string", "pattern": pattern }],
@@ -81,14 +81,14 @@ fn number_or_text(description: &str, pattern: &str) -> Schema {
 /// What a unit looks like in a file: a bare number or a string.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a number, or text with a unit, is needed")]
-enum NumberOrText {
+pub(crate) enum NumberOrText {
     Whole(u64),
     Fraction(f64),
     Text(String),
 }
 
 impl NumberOrText {
-    fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         match self {
             Self::Whole(n) => n.to_string(),
             Self::Fraction(n) => n.to_string(),

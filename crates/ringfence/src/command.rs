@@ -133,7 +133,7 @@ impl Command {
                 Problem::request("workdir", format!("`{}` is no working directory: {e}", directory.display()))
             })?;
         }
-        let host = Host::read()?;
+        let host = Host::read()?.with_cgroups(&self.policy);
         let resolved = resolve(&self.policy, &request, &host)?;
         Ok(Plan { steps: plan(&self.policy, &resolved, &host, random())?, begun_ns })
     }

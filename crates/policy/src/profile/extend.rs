@@ -79,7 +79,6 @@ impl Profile {
                 hostname: self.process.hostname.or(below.process.hostname),
             },
             notes: [below.notes, self.notes].concat(),
-            needs: [below.needs, self.needs].concat(),
         }
     }
 }
@@ -129,6 +128,10 @@ fn limits(own: Limits, below: Limits) -> Limits {
         stack: own.stack.or(below.stack),
         tmp: own.tmp.or(below.tmp),
         pids: own.pids.or(below.pids),
+        cpu_time: own.cpu_time.or(below.cpu_time),
+        memory: own.memory.or(below.memory),
+        cpus: own.cpus.or(below.cpus),
+        cpuset: own.cpuset.or(below.cpuset),
     }
 }
 

@@ -11,11 +11,11 @@ use serde::de::IgnoredAny;
 use super::judge;
 use super::mistake::Mistake;
 use super::model::Profile;
+use super::read;
 use super::tree::Step::{Item, Key};
 use super::tree::{Node, Step, Value, plain};
-use super::{Need, read};
 use crate::policy::Tmpfs;
-use crate::{Capability, Guarantee, Network};
+use crate::{Capability, Network, Size};
 
 /// Is the file one of these?
 pub(super) fn is_one(tree: &Node) -> bool {
@@ -216,10 +216,6 @@ impl Reading<'_> {
         self.profile.notes.push(note.into());
     }
 
-    fn need(&mut self, guarantee: Guarantee, why: String) {
-        self.profile.needs.push(Need { guarantee, why });
-    }
-
     fn syscalls(&mut self, syscalls: Syscalls) {
         let errno = syscalls.errno_value.unwrap_or(1);
         self.profile.on_violation = Some(match syscalls.default_action {
@@ -400,6 +396,9 @@ impl Reading<'_> {
         let own = &mut self.profile.limits;
         own.nofile = limits.max_open_files;
         own.timeout = limits.max_execution_time_sec.map(Duration::from_secs);
+        own.memory = limits.max_memory_mb.map(|n| Size(n.saturating_mul(1 << 20)));
+        own.cpu_time = limits.max_cpu_time_sec.map(Duration::from_secs);
+        own.pids = limits.max_processes;
         for (key, value) in [
             ("max_open_files", limits.max_open_files),
             ("max_execution_time_sec", limits.max_execution_time_sec),
@@ -412,24 +411,6 @@ impl Reading<'_> {
                     &[Key("limits"), Key(key)],
                     format!("`{key}` is 0, and nothing runs under that; take it out"),
                 );
-            }
-        }
-        let cgroup = "needs a cgroup, which this version does not make";
-        if let Some(n) = limits.max_memory_mb {
-            self.need(Guarantee::Memory, format!("`limits.max_memory_mb` ({n}) of the profile {cgroup}"));
-        }
-        if let Some(n) = limits.max_cpu_time_sec {
-            let instead = "and `max_execution_time_sec` limits the time on the clock";
-            self.need(
-                Guarantee::Cpu,
-                format!("`limits.max_cpu_time_sec` ({n}) of the profile {cgroup}, {instead}"),
-            );
-        }
-        match limits.max_processes {
-            None | Some(0) => {}
-            Some(1) => self.profile.limits.pids = Some(1),
-            Some(n) => {
-                self.need(Guarantee::Pids, format!("`limits.max_processes` ({n}) of the profile {cgroup}"));
             }
         }
     }

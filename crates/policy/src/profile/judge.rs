@@ -229,13 +229,8 @@ impl Judge<'_> {
                 "no open file at all is no limit that a program starts under",
             );
         }
-        match limits.pids {
-            None | Some(1) => {}
-            Some(0) => self.say(&[Key("limits"), Key("pids")], "the program itself is one process"),
-            Some(_) => self.say(
-                &[Key("limits"), Key("pids")],
-                "more than 1 needs a cgroup, which this version does not make; 1 refuses children, or leave it out",
-            ),
+        if limits.pids == Some(0) {
+            self.say(&[Key("limits"), Key("pids")], "the program itself is one process");
         }
     }
 

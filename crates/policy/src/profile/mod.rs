@@ -20,7 +20,7 @@ pub use model::Profile;
 pub use oci::{Facts, OciFilter};
 
 use crate::policy::{Filesystem, Grant, HostUser, IdMap, Layer, Process};
-use crate::{Access, Guarantee, Policy, Problem, Refusal};
+use crate::{Access, Policy, Problem};
 
 /// The built-in profiles, as (name, file).
 pub const BUILTIN_PROFILES: [(&str, &str); 9] = [
@@ -42,14 +42,6 @@ pub enum Format {
     Json,
     /// TOML 1.1.
     Toml,
-}
-
-/// Something that a file asks for and this version cannot hold, unless the caller does without it by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Need {
-    guarantee: Guarantee,
-    /// `limits.max_memory_mb needs a cgroup, which this version does not make`
-    why: String,
 }
 
 impl Profile {
@@ -106,27 +98,9 @@ impl Profile {
         &self.notes
     }
 
-    /// The policy that the profile says, for a caller that does without these guarantees.
-    ///
-    /// # Errors
-    /// The file asks for something that this version cannot hold and the caller does not do without.
-    pub fn policy(self, waived: &BTreeSet<Guarantee>) -> Result<Policy, Problem> {
-        if let Some(need) = self.needs.iter().find(|need| !waived.contains(&need.guarantee)) {
-            let refusal = Refusal { guarantee: need.guarantee, why: need.why.clone(), remedy: None };
-            return Err(refusal.into());
-        }
-        let mut policy = self.into_policy();
-        policy.waived.clone_from(waived);
-        Ok(policy)
-    }
-
-    /// Sentences on what the file asks for and this version cannot hold.
-    pub fn unheld(&self) -> impl Iterator<Item = String> {
-        self.needs.iter().map(|need| format!("{} (--allow-degraded={})", need.why, need.guarantee))
-    }
-
-    /// The policy that the profile says, whatever else its file asks for.
-    pub(crate) fn into_policy(self) -> Policy {
+    /// The policy that the profile says.
+    #[must_use]
+    pub fn into_policy(self) -> Policy {
         let grant = |access| move |source| Grant { source, destination: None, access, layer: Layer::Profile };
         let files = self.filesystem;
         let mut grants: Vec<_> = files.read.into_iter().map(grant(Access::Read)).collect();

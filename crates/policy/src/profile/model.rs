@@ -9,7 +9,6 @@ use schemars::JsonSchema;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Need;
 use super::schema::{RuleShape, ViolationShape};
 use crate::policy::{Environment, Tmpfs};
 use crate::{Base, Capability, Limits, Network, Toolchain};
@@ -58,8 +57,6 @@ pub struct Profile {
     pub(super) process: ProcessSection,
     #[serde(skip)]
     pub(super) notes: Vec<String>,
-    #[serde(skip)]
-    pub(super) needs: Vec<Need>,
 }
 
 impl Profile {

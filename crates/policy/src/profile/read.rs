@@ -143,14 +143,7 @@ impl de::Error for Fault {
 }
 
 /// Keys and values of the format that this version cannot hold: never accepted and left out.
-const NOT_BUILT: [(&str, &str, &str); 12] = [
-    ("memory", "nofile", "the limit `memory` needs a cgroup, which this version does not make; leave it out"),
-    ("cpus", "nofile", "the limit `cpus` needs a cgroup, which this version does not make; leave it out"),
-    (
-        "cpu_time",
-        "nofile",
-        "the limit `cpu_time` is not in this version; `timeout` limits the time on the clock",
-    ),
+const NOT_BUILT: [(&str, &str, &str); 9] = [
     ("output", "nofile", "the limit `output` is not in this version; `file_size` limits each file"),
     ("overlay", "workdir", "`overlay` is not in this version; leave it out, or copy the folder first"),
     ("devices", "workdir", "`devices` is no key of a profile: a device is granted by the caller (--device)"),

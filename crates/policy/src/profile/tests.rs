@@ -37,14 +37,37 @@ fn an_unknown_key_is_an_error() {
 
 #[test]
 fn a_limit_that_is_not_built_yet_is_an_error() {
-    for (limit, value) in
-        [("memory", "1"), ("cpus", "1"), ("pids", "2"), ("cpu_time", "\"1s\""), ("output", "1")]
-    {
-        let text = format!(r#"{{"name": "x", "description": "y", "limits": {{"{limit}": {value}}}}}"#);
-        let error = said(&text);
-        assert!(error.contains("this version") && error.contains("the profile:1:"), "{error}");
+    let error = said(r#"{"name": "x", "description": "y", "limits": {"output": 1}}"#);
+    assert!(error.contains("this version") && error.contains("the profile:1:"), "{error}");
+}
+
+#[test]
+fn a_limit_without_meaning_is_an_error() {
+    for limit in [
+        r#""memory": 0"#,
+        r#""memory": "10 bananas""#,
+        r#""cpus": 0"#,
+        r#""cpus": "-1""#,
+        r#""cpus": 0.0001"#,
+        r#""pids": 0"#,
+        r#""pids": -1"#,
+        r#""pids": 99999999999"#,
+        r#""cpu_time": "0s""#,
+        r#""cpuset": "3-1""#,
+    ] {
+        let error = said(&format!(r#"{{"name": "x", "description": "y", "limits": {{{limit}}}}}"#));
+        assert!(error.contains("the profile:1:"), "{limit}: {error}");
     }
-    assert_eq!(json(r#"{"limits": {"pids": 1}}"#).into_policy().limits.pids, Some(1));
+}
+
+#[test]
+fn limits_of_cgroups_are_read_with_their_units() {
+    let text =
+        r#"{"limits": {"memory": "512M", "cpus": 1.5, "pids": 64, "cpu_time": "10s", "cpuset": "0-1"}}"#;
+    let limits = Profile::parse(text, Format::Json).unwrap().into_policy().limits;
+    assert_eq!((limits.memory.unwrap().0, limits.cpus.unwrap().0, limits.pids), (512 << 20, 1500, Some(64)));
+    assert_eq!(limits.cpu_time, Some(std::time::Duration::from_secs(10)));
+    assert_eq!(limits.cpuset.unwrap().count(), 2);
 }
 
 #[test]
@@ -197,17 +220,19 @@ fn the_schema_of_the_syscall_jail_is_held_and_no_word_of_it_ignored() {
 }
 
 #[test]
+fn the_limits_of_the_jail_are_limits_here() {
+    let limits = JAIL.replace(
+        "\"max_processes\": 1",
+        "\"max_memory_mb\": 64, \"max_cpu_time_sec\": 7, \"max_processes\": 5",
+    );
+    let limits = json(&limits).into_policy().limits;
+    assert_eq!((limits.memory.map(|size| size.0), limits.pids), (Some(64 << 20), Some(5)));
+    assert_eq!(limits.cpu_time, Some(std::time::Duration::from_secs(7)));
+}
+
+#[test]
 fn what_the_jail_asks_for_and_this_version_cannot_hold_is_refused_by_name() {
     let with = |from: &str, to: &str| JAIL.replace(from, to);
-    let memory = json(&with("\"max_processes\": 1", "\"max_memory_mb\": 64, \"max_processes\": 5"));
-    let problem = memory.clone().policy(&BTreeSet::new()).unwrap_err();
-    assert_eq!(problem.reason, crate::Reason::Refused);
-    let said = problem.to_string();
-    assert!(said.contains("max_memory_mb") && said.contains("--allow-degraded=memory"), "{said}");
-    let problem = memory.clone().policy(&BTreeSet::from([Guarantee::Memory])).unwrap_err();
-    assert!(problem.to_string().contains("--allow-degraded=pids"), "{problem}");
-    let both = BTreeSet::from([Guarantee::Memory, Guarantee::Pids]);
-    assert_eq!(memory.policy(&both).unwrap().waived, both, "and the report says so");
     for (from, to, part) in [
         (
             "\"writable_sandbox\": \"/sandbox\"",

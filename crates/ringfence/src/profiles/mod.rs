@@ -3,7 +3,7 @@
 //! ```no_run
 //! use ringfence::{Sandbox, profiles::Profiles};
 //!
-//! let policy = Profiles::of_caller()?.find("./profiles/job.toml")?.policy(&Default::default())?;
+//! let policy = Profiles::of_caller()?.find("./profiles/job.toml")?.into_policy();
 //! let out = Sandbox::new(policy).command("python3").arg("job.py").output()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ringfence_policy::{
-    BUILTIN_PROFILES, Capability, Facts, Format, Guarantee, Mistakes, OciFilter, Policy, Problem, Profile,
+    BUILTIN_PROFILES, Capability, Facts, Format, Mistakes, OciFilter, Policy, Problem, Profile,
 };
 
 pub use read::{LARGEST, sha256};
@@ -84,22 +84,19 @@ pub struct Found {
 }
 
 impl Found {
-    /// The policy that it says, for a caller that does without these guarantees (normally none). The files that it
-    /// was read from stay read-only inside, whatever is granted.
+    /// The policy that it says. The files that it was read from stay read-only inside, whatever is granted.
     ///
     /// A file cannot take another profile's name: the policy's is the word that it was found by.
-    ///
-    /// # Errors
-    /// A file asks for something that this version cannot hold and the caller does not do without.
-    pub fn policy(self, waived: &BTreeSet<Guarantee>) -> Result<Policy, Problem> {
+    #[must_use]
+    pub fn into_policy(self) -> Policy {
         let builtin = self.origin == Origin::BuiltIn;
-        let mut policy = self.profile.policy(waived)?;
+        let mut policy = self.profile.into_policy();
         if !builtin {
             policy.profile = self.word;
         }
         let files = self.files.into_iter().map(|file| file.to_string_lossy().into_owned());
         policy.filesystem.protected.extend(files);
-        Ok(policy)
+        policy
     }
 }
 
@@ -227,8 +224,7 @@ impl Profiles {
         let checked = if format == Format::Json && OciFilter::is_one(&text) {
             OciFilter::parse(&text, &facts(BTreeSet::new())).map(OciFilter::into_notes)
         } else {
-            Profile::parse(&text, format)
-                .map(|profile| [profile.notes().to_vec(), profile.unheld().collect()].concat())
+            Profile::parse(&text, format).map(|profile| profile.notes().to_vec())
         };
         if checked.is_ok() && !OciFilter::is_one(&text) {
             self.find(&path.to_string_lossy())?;
@@ -254,8 +250,7 @@ impl Profiles {
             return Ok((profile, notes));
         }
         let profile = Profile::parse(&text, format).map_err(wrong)?;
-        let left = profile.unheld().map(|why| format!("not in the result: {why}"));
-        let notes = profile.notes().iter().cloned().chain(left).collect();
+        let notes = profile.notes().to_vec();
         Ok((profile, notes))
     }
 

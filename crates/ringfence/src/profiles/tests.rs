@@ -68,7 +68,7 @@ fn a_built_in_name_is_never_another_profile() {
     }
     let found = scene.found("minimal");
     assert_eq!((found.origin, found.files.len()), (Origin::BuiltIn, 0));
-    assert_eq!(found.policy(&BTreeSet::new()).unwrap(), Policy::builtin("minimal").unwrap());
+    assert_eq!(found.into_policy(), Policy::builtin("minimal").unwrap());
     let listed = scene.profiles.list().unwrap();
     let shadows: Vec<_> = listed.iter().filter(|one| one.name == "minimal" && one.path.is_some()).collect();
     assert!(shadows.len() == 3 && shadows.iter().all(|one| one.description.is_err()), "{shadows:?}");
@@ -161,7 +161,7 @@ fn extending_does_not_lead_around_trust() {
     assert_eq!(trusted.with, std::slice::from_ref(&base));
     let found = scene.found("job");
     assert_eq!(found.files.len(), 2);
-    assert_eq!(found.policy(&BTreeSet::new()).unwrap().network, ringfence_policy::Network::Host);
+    assert_eq!(found.into_policy().network, ringfence_policy::Network::Host);
     scene.file("here/base.json", r#"{"network": "host", "filesystem": {"write": ["~"]}}"#);
     assert!(scene.refused("job").contains("has changed since it was trusted"));
     // Nor does a name: a named file that extends one of the working directory by name.
@@ -188,7 +188,7 @@ fn lists_append_scalars_replace_and_the_nearer_word_holds() {
         "extends = ['a.json', 'minimal']\n[filesystem]\nread = ['.']\n[syscalls]\nallow = ['ptrace', 'kcmp']\n\
          [limits]\ntimeout = 5\n[environment]\npass = ['A']\n[environment.set]\nB = '2'\n",
     );
-    let policy = scene.found("b.toml").policy(&BTreeSet::new()).unwrap();
+    let policy = scene.found("b.toml").into_policy();
     let grants: Vec<_> =
         policy.filesystem.grants.iter().map(|grant| (grant.source.as_path(), grant.access)).collect();
     assert_eq!(grants, [(Path::new("."), ringfence_policy::Access::Read)]);

@@ -1,0 +1,136 @@
+//! The files of a cgroup: written, and read back.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use ringfence_policy::{Problem, Reason};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open};
+
+use crate::errno;
+use crate::image::above_streams;
+
+/// The number that a file holds.
+pub(super) fn number(folder: &Path, file: &str) -> Option<u64> {
+    fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()
+}
+
+/// The number after a word at the start of a line (`oom_kill 3`).
+pub(super) fn field(folder: &Path, file: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(folder.join(file)).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+/// The words of a file.
+pub(super) fn words(folder: &Path, file: &str) -> Vec<String> {
+    let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Writes a value.
+pub(super) fn write(folder: &Path, file: &str, value: &str) -> Result<(), Problem> {
+    let path = folder.join(file);
+    fs::write(&path, value).map_err(|e| {
+        let what = format!("the cgroup does not take {value} as {file}");
+        errno::problem("cgroup", what, e).at(&path).remedy("is it more than what holds this process itself?")
+    })
+}
+
+/// Writes a value and reads it back.
+pub(super) fn set(folder: &Path, file: &str, value: &str) -> Result<(), Problem> {
+    write(folder, file, value)?;
+    read_back(folder, file, value)
+}
+
+/// A size: the kernel keeps whole pages, rounded down.
+pub(super) fn set_bytes(folder: &Path, file: &str, bytes: u64) -> Result<(), Problem> {
+    write(folder, file, &bytes.to_string())?;
+    let page = rustix::param::page_size() as u64;
+    read_back(folder, file, &(bytes / page * page).to_string())
+}
+
+pub(super) fn read_back(folder: &Path, file: &str, value: &str) -> Result<(), Problem> {
+    let path = folder.join(file);
+    match fs::read_to_string(&path) {
+        Ok(text) if text.trim() == value => Ok(()),
+        Ok(text) => {
+            let what = format!("the cgroup took {value} as {file} and says {}", text.trim());
+            Err(Problem::new(Reason::Setup, "cgroup", what).at(path).remedy("nothing was run"))
+        }
+        Err(e) => Err(errno::problem("cgroup", format!("{file} cannot be read back"), e).at(path)),
+    }
+}
+
+/// Moves a process and reads that back.
+pub(super) fn add(folder: &Path, process: i32) -> Result<(), Problem> {
+    let path = folder.join("cgroup.procs");
+    let failed = |e: io::Error| {
+        errno::problem("cgroup", "PID 1 cannot be moved into its cgroup", e)
+            .at(&path)
+            .remedy("start from a cgroup that is delegated to this user as a whole")
+    };
+    fs::write(&path, process.to_string()).map_err(failed)?;
+    let text = fs::read_to_string(&path).map_err(failed)?;
+    if text.lines().any(|line| line.parse() == Ok(process)) {
+        Ok(())
+    } else {
+        let what = "the kernel reported success, but PID 1 is not in its cgroup".to_owned();
+        Err(Problem::new(Reason::Setup, "verify", what).at(path).remedy("nothing was run"))
+    }
+}
+
+/// Opens a file, to read from it.
+pub(super) fn open_file(folder: &Path, file: &str) -> Result<OwnedFd, Problem> {
+    let path = folder.join(file);
+    let opened = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(io::Error::from);
+    opened
+        .and_then(above_streams)
+        .map_err(|e| errno::problem("cgroup", format!("{file} of the cgroup cannot be opened"), e).at(path))
+}
+
+/// May this caller write there, by its effective ids?
+pub(super) fn may_write(path: &Path) -> Result<(), rustix::io::Errno> {
+    accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS)
+}
+
+/// How long what has just ended may take to leave its cgroup.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A folder that is removed with its handle.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    owner: i32,
+}
+
+impl Folder {
+    /// Makes it, under a name that says whose it is, after sweeping what dead supervisors left beside it.
+    pub(super) fn make(parent: &Path, name: &str) -> Result<Self, Problem> {
+        super::name::sweep(parent);
+        let path = parent.join(name);
+        fs::create_dir(&path).map_err(|e| errno::problem("cgroup", "no cgroup can be made", e).at(parent))?;
+        Ok(Self { path, owner: rustix::process::getpid().as_raw_nonzero().get() })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A forked copy of the caller does nothing.
+        if self.owner != rustix::process::getpid().as_raw_nonzero().get() {
+            return;
+        }
+        let end = Instant::now() + PATIENCE;
+        // Busy: the kernel has not let go of the last process yet. What stays is swept by a later run.
+        while fs::remove_dir(&self.path).is_err_and(|e| e.raw_os_error() == Some(libc::EBUSY))
+            && Instant::now() < end
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! How a run ended and what it used, from PID 1's last record and from the cgroup's account.
+
+use ringfence_init::wire::{Record, ended};
+use ringfence_policy::{Exceeded, Exit, Problem, Reason, Usage};
+
+use crate::cgroup::Account;
+use crate::diagnose::TOO_LITTLE_MEMORY;
+use crate::plan::Plan;
+
+/// Did the limit itself end it? A kill alone may be the host's, which ran out of memory.
+pub(crate) fn ran_out_of_memory(account: &Account) -> bool {
+    account.memory_full && account.oom_kills.is_some_and(|kills| kills > 0)
+}
+
+/// The exit: what the final usage exceeds, and the one reason.
+pub(crate) fn judge(
+    plan: &Plan,
+    record: &Record,
+    account: &Account,
+    usage: &Usage,
+    asked_to_end: bool,
+) -> Exit {
+    let code = libc::WIFEXITED(record.status).then(|| libc::WEXITSTATUS(record.status));
+    let signal = libc::WIFSIGNALED(record.status).then(|| libc::WTERMSIG(record.status));
+    let limits = &plan.limits;
+    let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let out_of_memory = record.ended & ended::MEMORY != 0 || ran_out_of_memory(account);
+    let memory = limits.memory.filter(|_| out_of_memory);
+    let timeout = limits.timeout.filter(|_| record.ended & ended::DEADLINE != 0).map(micros);
+    let cpu_time = limits.cpu_time.map(micros);
+    let used_up = record.ended & ended::CPU_TIME != 0 || signal == Some(libc::SIGXCPU);
+    let cpu_time = cpu_time.filter(|limit| used_up || usage.cpu_us > *limit);
+    let pids = limits.pids.filter(|_| account.forks_refused > 0);
+    let exceed = |limit: &str, allowed: u64, used: u64| Exceeded { limit: limit.to_owned(), allowed, used };
+    let exceeded: Vec<_> = [
+        memory.map(|size| exceed("memory", size.0, usage.peak_memory_bytes)),
+        timeout.map(|allowed| exceed("timeout", allowed, usage.wall_us.max(allowed))),
+        cpu_time.map(|allowed| exceed("cpu-time", allowed, usage.cpu_us.max(allowed))),
+        pids.map(|allowed| exceed("pids", allowed, usage.peak_pids.unwrap_or(allowed))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let reason = if memory.is_some() {
+        Reason::Memory
+    } else if timeout.is_some() {
+        Reason::Timeout
+    } else if cpu_time.is_some() {
+        Reason::CpuTime
+    } else if asked_to_end && signal == Some(libc::SIGKILL) {
+        Reason::Killed
+    } else if signal == Some(libc::SIGSYS) && plan.filter_kills {
+        Reason::Violation
+    } else if signal.is_some() {
+        Reason::Signalled
+    } else {
+        Reason::Exited
+    };
+    let detail = (pids.is_some())
+        .then(|| format!("{} times there was no room for another process (--pids)", account.forks_refused));
+    Exit { code, signal, reason, exceeded, detail }
+}
+
+/// What was used: the cgroup knows the whole tree, PID 1 what it reaped.
+pub(crate) fn account_for(usage: Usage, record: &Record, account: &Account, cpu_before_us: u64) -> Usage {
+    // A record without figures is not PID 1's: nobody lived to say it.
+    let said = record.kind != 0;
+    let max_rss_bytes = record.max_rss_kib * 1024;
+    let (cpu_user_us, cpu_system_us) = match account.cpu {
+        // What the set-up used was used in the kernel.
+        Some((all, user, _)) => {
+            let all = (all / 1000).saturating_sub(cpu_before_us);
+            let user = (user / 1000).min(all);
+            (user, all - user)
+        }
+        None => (record.user_us, record.system_us),
+    };
+    Usage {
+        cpu_us: cpu_user_us + cpu_system_us,
+        cpu_user_us,
+        cpu_system_us,
+        peak_memory_bytes: account.peak_memory.unwrap_or(max_rss_bytes),
+        memory_source: if account.peak_memory.is_some() { "cgroup" } else { "rusage" }.to_owned(),
+        max_rss_bytes,
+        // PID 1 may have been faster than the kernel.
+        oom_killed: account.oom_kills.map(|kills| kills > 0 || record.ended & ended::MEMORY != 0),
+        // PID 1 is none of the program's.
+        peak_pids: account.peak_pids.map(|peak| peak.saturating_sub(1)),
+        switches_forced: record.forced,
+        switches_voluntary: record.voluntary,
+        read_bytes: said.then_some(record.blocks_read * 512),
+        written_bytes: said.then_some(record.blocks_written * 512),
+        ..usage
+    }
+}
+
+/// A start that failed while the limit of memory was met failed for that.
+pub(crate) fn blame_memory(problem: Problem, account: &Account) -> Problem {
+    if !ran_out_of_memory(account) && !account.memory_full {
+        return problem;
+    }
+    let problem = Problem { reason: Reason::Setup, ..problem };
+    problem.remedy(TOO_LITTLE_MEMORY)
+}

@@ -1,0 +1,223 @@
+//! Attempts to use up the host, and to reach what holds the limits. A neighbour runs beside every bomb, and is unharmed.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{Outcome, Run, Scene, has_cgroups, outside, probe};
+
+/// A sandbox that computes and holds memory while something else goes on.
+struct Neighbour {
+    child: Child,
+    begun: Instant,
+}
+
+impl Neighbour {
+    fn start(scene: &Scene) -> Self {
+        let run = Run::new(scene).flags(["--memory", "96M", "--pids", "4", "--ro"]).flag(probe());
+        let line = format!("{0} eat-heap 33554432 && {0} burn-cpu 300", probe().display());
+        let child = run.command(["/bin/sh", "-c", &line]).stdout(Stdio::piped()).spawn().unwrap();
+        Self { child, begun: Instant::now() }
+    }
+
+    /// Fails unless it did its work. The time is told and judged by nobody: others use this machine too.
+    #[track_caller]
+    fn expect_unharmed(self, what: &str) {
+        let output = self.child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "ate 33554432\nburnt\n", "{what}: {output:?}");
+        assert!(output.status.success(), "{what}: {output:?}");
+        println!("{what}: a neighbour's 300 ms of work took {} ms", self.begun.elapsed().as_millis());
+    }
+}
+
+/// Ended for its memory, all of it, and that is what the report says.
+#[track_caller]
+fn expect_out_of_memory(outcome: &Outcome, limit: u64) {
+    assert_eq!(outcome.status, 137, "{outcome:#?}");
+    assert_eq!(outcome.field("/exit/reason"), "memory", "{outcome:#?}");
+    assert_eq!(outcome.field("/exit/exceeded/0/limit"), "memory", "{outcome:#?}");
+    assert_eq!(outcome.field("/usage/oom_killed"), true, "{outcome:#?}");
+    assert_eq!(outcome.field("/usage/memory_source"), "cgroup", "{outcome:#?}");
+    let peak = outcome.field("/usage/peak_memory_bytes").as_u64().unwrap();
+    assert!(peak <= limit && peak > limit / 2, "{outcome:#?}");
+    assert!(!outcome.stdout.contains("ate"), "it went on: {outcome:#?}");
+}
+
+#[test]
+fn row_71_a_fork_bomb_stops_at_its_limit() {
+    if !has_cgroups("row 71") {
+        return;
+    }
+    let scene = Scene::new();
+    let neighbour = Neighbour::start(&scene);
+    let bomb = Run::new(&scene).flags(["--pids", "32", "--timeout", "40s"]).probe(["fork-bomb", "500"]);
+    neighbour.expect_unharmed("row 71, fork bomb");
+    assert_eq!((bomb.answer(), bomb.status), ("errno 11", 0), "EAGAIN, and no kill: {bomb:#?}");
+    assert_eq!(bomb.field("/exit/exceeded/0/limit"), "pids", "{bomb:#?}");
+    let peak = bomb.field("/usage/peak_pids");
+    assert!(peak.is_null() || peak == 32, "{bomb:#?}");
+    let zombies = Run::new(&scene).flags(["--pids", "32"]).probe(["zombies"]);
+    assert_eq!(zombies.answer(), "errno 11 after some: true", "{zombies:#?}");
+    // Control: with room the same program meets no limit.
+    let roomy = Run::new(&scene).flags(["--pids", "32"]).probe(["burn-on-all", "4", "10"]);
+    assert_eq!(
+        (roomy.answer(), roomy.field("/exit/exceeded").to_string().as_str()),
+        ("burnt", "[]"),
+        "{roomy:#?}"
+    );
+}
+
+#[test]
+fn row_72_memory_of_every_kind_ends_at_its_limit() {
+    if !has_cgroups("row 72") {
+        return;
+    }
+    let scene = Scene::new();
+    let size = (256_u64 << 20).to_string();
+    let attempts: [&[&str]; 5] = [
+        &["eat-heap", &size],
+        &["eat-memfd", &size],
+        &["eat-file", "/dev/shm/eaten", &size],
+        &["eat-file", "/tmp/eaten", &size],
+        &["eat-with-children", &size],
+    ];
+    let neighbour = Neighbour::start(&scene);
+    for attempt in attempts {
+        let limit = Run::new(&scene).flags(["--memory", "64M", "--timeout", "30s"]).probe(attempt);
+        expect_out_of_memory(&limit, 64 << 20);
+    }
+    neighbour.expect_unharmed("row 72, memory bombs");
+    // Controls: the same under a limit that is wide enough (files in memory have one of their own, of 64 MiB).
+    for attempt in [&["eat-heap", &size][..], &["eat-memfd", &size], &["eat-with-children", &size]] {
+        let control = Run::new(&scene).flags(["--memory", "600M", "--timeout", "30s"]).probe(attempt);
+        assert!(control.status == 0 && control.answer().starts_with("ate"), "{control:#?}");
+    }
+}
+
+#[test]
+fn row_72_the_whole_sandbox_ends_not_only_the_process_that_asked() {
+    if !has_cgroups("row 72") {
+        return;
+    }
+    let scene = Scene::new();
+    let line = format!("sleep 20 & {} eat-heap 268435456; echo survived; sleep 20", probe().display());
+    let outcome = Run::new(&scene).flags(["--memory", "64M", "--ro"]).flag(probe()).shell(&line);
+    expect_out_of_memory(&outcome, 64 << 20);
+    assert!(!outcome.stdout.contains("survived"), "{outcome:#?}");
+}
+
+#[test]
+fn a_processor_hog_gets_its_share_and_no_more() {
+    if !has_cgroups("a processor hog") {
+        return;
+    }
+    let scene = Scene::new();
+    let ratio = |flags: &[&str]| {
+        let outcome = Run::new(&scene).flags(flags).probe(["burn-on-all", "2", "1000"]);
+        let used = |name: &str| outcome.field(&format!("/usage/{name}")).as_f64().unwrap();
+        assert_eq!(outcome.answer(), "burnt", "{outcome:#?}");
+        used("cpu_us") / used("wall_us")
+    };
+    let neighbour = Neighbour::start(&scene);
+    let (held, free) = (ratio(&["--cpus", "0.1"]), ratio(&[]));
+    neighbour.expect_unharmed("a processor hog");
+    println!("of one processor: {held:.3} under --cpus 0.1, {free:.3} without");
+    // A tenth, and the rest of the period in which it began or was ended.
+    assert!(held < 0.2 && free > held, "{held} {free}");
+}
+
+#[test]
+fn row_74_a_flood_of_files_ends_at_its_limit() {
+    let scene = Scene::new();
+    Run::new(&scene).flags(["--nofile", "100"]).probe(["flood-files"]).expect(&["EMFILE"]);
+}
+
+#[test]
+fn row_56_no_file_can_signal_the_supervisor() {
+    let scene = Scene::new();
+    // The wrapper becomes the supervisor, so that its number is known inside.
+    let wrapper = ["/bin/sh", "-c", r#"exec "$@" $$"#, "sh"];
+    for sign in ["", "-"] {
+        let wrapper = [wrapper[0], wrapper[1], &wrapper[2].replace("$$", &format!("{sign}$$")), wrapper[3]];
+        let outcome = Run::new(&scene).through(wrapper).probe(["signal-by-file"]);
+        assert_eq!((outcome.status, outcome.answer()), (0, "ESRCH"), "{outcome:#?}");
+    }
+    // Control: outside it ends the process whose number it is.
+    let own = std::process::Command::new("/bin/sh")
+        .args(["-c", r#"exec "$0" signal-by-file $$"#])
+        .arg(probe())
+        .output()
+        .unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&own.status), Some(libc::SIGIO), "{own:?}");
+}
+
+#[test]
+fn row_68_cgroups_cannot_be_mounted() {
+    let scene = Scene::new();
+    let flags: [&[&str]; 3] = [&[], &["--pids", "8"], &["--allow-degraded", "kernel-surface"]];
+    for flags in flags {
+        if flags.contains(&"--pids") && !has_cgroups("row 68") {
+            continue;
+        }
+        Run::new(&scene).flags(flags).probe(["mount-cgroups", "/tmp"]).expect(&["EPERM EPERM"]);
+    }
+    // Control: with the capability, in namespaces of one's own, the second version can be mounted.
+    let control = std::process::Command::new("unshare")
+        .args(["-UrmC"])
+        .arg(probe())
+        .args(["mount-cgroups", "/tmp"])
+        .output();
+    let said = String::from_utf8_lossy(&control.unwrap().stdout).into_owned();
+    assert!(said.trim().ends_with(" ok"), "{said}");
+}
+
+#[test]
+fn row_69_the_cgroup_above_is_out_of_reach() {
+    let scene = Scene::new();
+    let file = "/sys/fs/cgroup";
+    Run::new(&scene).probe(["list", file]).expect(&["ENOENT"]);
+    assert_ne!(outside(["list", file]).answer(), "ENOENT", "control");
+    if !has_cgroups("row 69") {
+        return;
+    }
+    // Not even its name is known inside: every path that it is in is a root.
+    let flags = ["--memory", "64M", "--pids", "8", "--cpus", "1", "--cpu-time", "10s"];
+    let outcome = Run::new(&scene).flags(flags).probe(["read", "/proc/self/cgroup"]);
+    assert!(!outcome.answer().contains("ringfence") && !outcome.answer().contains(".."), "{outcome:#?}");
+    let limited = outcome.answer().lines().filter(|line| {
+        let controllers = line.split(':').nth(1).unwrap_or_default();
+        controllers.is_empty() || controllers.split(',').any(|name| ["memory", "pids"].contains(&name))
+    });
+    assert!(limited.clone().count() > 0 && limited.clone().all(|line| line.ends_with(":/")), "{outcome:#?}");
+}
+
+#[test]
+fn processor_time_is_up_though_the_supervisor_is_stopped() {
+    if !has_cgroups("processor time") {
+        return;
+    }
+    let scene = Scene::new();
+    let marker = format!("{}.burn", std::process::id());
+    let line = format!(": {marker}; while :; do :; done");
+    let mut child =
+        Run::new(&scene).flags(["--cpu-time", "300ms"]).command(["/bin/sh", "-c", &line]).spawn().unwrap();
+    let runs = || {
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok()).any(|line| {
+            line.starts_with(b"/bin/sh") && line.windows(marker.len()).any(|part| part == marker.as_bytes())
+        })
+    };
+    let wait = |what: &str, wanted: bool| {
+        let end = Instant::now() + Duration::from_secs(20);
+        while runs() != wanted {
+            assert!(Instant::now() < end, "{what}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
+    wait("it runs", true);
+    // SAFETY: our own child, which we have not reaped.
+    unsafe { libc::kill(child.id().cast_signed(), libc::SIGSTOP) };
+    wait("it is ended", false);
+    // SAFETY: as above.
+    unsafe { libc::kill(child.id().cast_signed(), libc::SIGCONT) };
+    assert_eq!(child.wait().unwrap().code(), Some(152));
+}
