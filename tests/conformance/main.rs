@@ -11,6 +11,8 @@ mod identity;
 mod library;
 mod limits;
 mod network;
+mod output;
+mod passed;
 mod place;
 mod precedence;
 mod profiles;

@@ -5,5 +5,6 @@ mod files;
 mod host;
 mod launcher;
 mod lifecycle;
+mod output;
 mod privileges;
 mod processes;

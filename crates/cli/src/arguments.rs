@@ -69,7 +69,8 @@ pub(crate) enum ProfileTask {
 #[command(
     override_usage = "ringfence run [POLICY] [--] COMMAND [ARG...]",
     after_help = "Exit status: the program's own; 128+N when a signal ended it; 124 at its deadline; 125 when the\n\
-                  sandbox was not set up, the request was wrong or refused; 126 not executable; 127 not found.\n\
+                  sandbox was not set up, the request was wrong or refused; 126 not executable; 127 not found;\n\
+                  137 killed by its owner; 153 for more output than its limit.\n\
                   A program may choose the same numbers: the report (--report) decides."
 )]
 pub(crate) struct RunArguments {
@@ -89,6 +90,25 @@ pub(crate) struct RunArguments {
         help_heading = "What is said"
     )]
     pub(crate) report: Option<Target>,
+
+    /// Where to write what happens, as JSON lines, while it happens
+    #[arg(
+        long,
+        value_name = "FILE|fd:N",
+        value_parser = OsStringValueParser::new().try_map(Target::parse),
+        value_hint = ValueHint::FilePath,
+        help_heading = "What is said"
+    )]
+    pub(crate) events: Option<Target>,
+
+    /// Leave a file open that the caller has open under this number: no folder, no terminal (repeatable)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(3..=1023))]
+    #[arg(help_heading = "Streams")]
+    pub(crate) pass_fd: Vec<i32>,
+
+    /// When stdin is closed by its other side: let the grace pass, then kill; a file is never closed
+    #[arg(long, help_heading = "Streams")]
+    pub(crate) end_with_stdin: bool,
 
     /// Say the steps before the run and the receipt after it, on stderr
     #[arg(long, help_heading = "What is said")]

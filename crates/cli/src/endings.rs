@@ -45,6 +45,7 @@ pub(crate) fn ending(exit: &Exit) -> String {
         Reason::Exited => format!("exit {}", exit.code.unwrap_or(0)),
         Reason::Signalled => signal(exit.signal.unwrap_or(0)),
         Reason::Timeout => "timeout".to_owned(),
+        Reason::Output => "too much output".to_owned(),
         Reason::Killed => "killed".to_owned(),
         Reason::Refused => "refused".to_owned(),
         Reason::Setup => "not started".to_owned(),
@@ -60,6 +61,10 @@ pub(crate) fn ending_under(exit: &Exit, policy: &Policy) -> String {
         (Reason::Timeout, Some(limit)) => {
             format!("timeout after {} (--timeout)", human::as_a_flag(limit))
         }
+        (Reason::Output, _) => match policy.limits.output {
+            Some(limit) => format!("more than {} of output (--output-limit)", limit.size),
+            None => ending(exit),
+        },
         _ => ending(exit),
     }
 }

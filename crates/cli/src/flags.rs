@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use ringfence::policy::{
-    Base, BindSpec, Capability, Guarantee, HostUser, IdMap, Network, Size, TmpfsSpec, Toolchain, Variable,
+    Base, BindSpec, Capability, Guarantee, HostUser, IdMap, Network, OutputLimit, Size, TmpfsSpec, Toolchain,
+    Variable,
 };
 
 use crate::values;
@@ -122,6 +123,10 @@ pub(crate) struct LimitFlags {
     /// Open files of one process
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(crate) nofile: Option<u64>,
+
+    /// What is printed on stdout and stderr together; beyond it the program is killed, or the rest is dropped
+    #[arg(long, value_name = "SIZE[:kill|:truncate]", value_parser = OutputLimit::from_str)]
+    pub(crate) output_limit: Option<OutputLimit>,
 }
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -184,7 +189,7 @@ pub(crate) mod tests {
     }
 
     /// The flags that have one value, each with one.
-    const SINGLE: [(&str, &str); 17] = [
+    const SINGLE: [(&str, &str); 18] = [
         ("--profile", "minimal"),
         ("--net", "host"),
         ("--rootfs", "/r"),
@@ -196,6 +201,7 @@ pub(crate) mod tests {
         ("--stack", "8M"),
         ("--file-size", "1G"),
         ("--nofile", "64"),
+        ("--output-limit", "1M:truncate"),
         ("--uid", "0"),
         ("--gid", "0"),
         ("--user", "nobody"),
@@ -249,6 +255,8 @@ pub(crate) mod tests {
             ("--grace", "-1"),
             ("--nofile", "0"),
             ("--nofile", "many"),
+            ("--output-limit", "0"),
+            ("--output-limit", "1M:drop"),
             ("--uid", "-1"),
             ("--gid", "4294967295"),
             ("--user", ""),

@@ -9,6 +9,7 @@ mod brief;
 mod endings;
 mod env_file;
 mod errno;
+mod events;
 mod flags;
 mod habits;
 mod human;

@@ -66,7 +66,7 @@ const PATHS: [&str; 2] = [
      unit (500ms, 10s, 2m, 1h).",
 ];
 
-const EXIT_STATUS: [(&str, &str); 9] = [
+const EXIT_STATUS: [(&str, &str); 10] = [
     ("N", "run: the program exited with N."),
     ("128+N", "run: signal N ended the program."),
     ("124", "run: the program missed its --timeout, even if it then exited with 0."),
@@ -76,6 +76,7 @@ const EXIT_STATUS: [(&str, &str); 9] = [
     ),
     ("126", "run: the command was found and cannot be executed."),
     ("127", "run: the command was not found."),
+    ("153", "run: the program printed more than its --output-limit, and was killed for it."),
     ("137", "run: the program was killed, by its owner's second signal or after the grace."),
     ("1", "other commands: what was asked could not be done."),
     ("2", "other commands: a usage error."),

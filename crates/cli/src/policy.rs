@@ -57,6 +57,7 @@ fn set_limits(policy: &mut Policy, flags: &LimitFlags) {
     limits.stack = flags.stack.or(limits.stack);
     limits.file_size = flags.file_size.or(limits.file_size);
     limits.nofile = flags.nofile.or(limits.nofile);
+    limits.output = flags.output_limit.or(limits.output);
 }
 
 fn set_process(policy: &mut Policy, flags: ProcessFlags) {
@@ -267,6 +268,7 @@ mod tests {
             ("stack", "1M"),
             ("file-size", "1M"),
             ("nofile", "9"),
+            ("output-limit", "1M"),
             ("uid", "7"),
             ("gid", "7"),
             ("user", "7"),

@@ -7,13 +7,25 @@ use ringfence::policy::{Policy, Problem, Reason, Report};
 use ringfence::{Command, Sandbox};
 
 use crate::arguments::RunArguments;
+use crate::events::Events;
 use crate::kept_away::{Place, kept_away};
 use crate::refusal::{self, Asked};
 use crate::{endings, messages, plan, policy, receipt};
 
 /// Runs it, and gives the exit status of `CONTRACT.md`.
 pub(crate) fn run(arguments: RunArguments) -> u8 {
-    let RunArguments { policy: flags, name, report, verbose, command: words } = arguments;
+    let RunArguments {
+        policy: flags,
+        name,
+        report,
+        events,
+        pass_fd,
+        end_with_stdin,
+        verbose,
+        command: words,
+    } = arguments;
+    // Before anything of ours is open: it could stand under a number that is not.
+    let passed = ringfence::take_inherited(&pass_fd);
     let asked = || Asked { report: None, name: name.as_deref(), command: &words, policy: None };
     // First, so that every refusal has its report.
     let destination = match report.map(|target| target.open()).transpose() {
@@ -26,6 +38,15 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
     };
     let asked = || Asked { policy: Some(&policy), ..asked() };
     let mut command = command(&policy, &words, name.as_deref());
+    let opened = events.map(|target| Events::open(&target)).transpose();
+    let (passed, events) = match passed.and_then(|passed| Ok((passed, opened?))) {
+        Ok(opened) => opened,
+        Err(problem) => return refusal::of_run(&problem, Asked { report: destination, ..asked() }),
+    };
+    for (number, file) in passed {
+        command.pass_fd(number, file);
+    }
+    command.end_with_stdin(end_with_stdin);
     let plan = match command.plan() {
         Ok(plan) => plan,
         Err(problem) => return refusal::of_run(&problem, Asked { report: destination, ..asked() }),
@@ -33,6 +54,12 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
     // Nothing is written into a folder that the program was to have.
     if let Some(Err(problem)) = destination.as_ref().map(|destination| destination.check(&plan)) {
         return refusal::of_run(&problem, asked());
+    }
+    if let Some(Err(problem)) = events.as_ref().map(|events| events.check(&plan)) {
+        return refusal::of_run(&problem, Asked { report: destination, ..asked() });
+    }
+    if let Some(mut events) = events {
+        command.on_event(move |event| events.write(event));
     }
     if verbose {
         plan::steps(&plan).iter().for_each(|step| messages::say(step));
@@ -88,17 +115,20 @@ fn problem_status(problem: &Problem) -> u8 {
 
 /// The free line after a failure: how it ended and, where a person reads it, what the policy kept away.
 ///
-/// A deadline is said to logs too: it may be the profile's, and nothing else would tell what ended the program.
+/// A deadline and a limit are said to logs too: they may be the profile's, and nothing else would tell what ended
+/// the program.
 fn last_line(report: &Report, policy: &Policy, place: Option<&Place>) -> Option<String> {
-    let ran =
-        matches!(report.exit.reason, Reason::Exited | Reason::Signalled | Reason::Timeout | Reason::Killed);
+    let ran = matches!(
+        report.exit.reason,
+        Reason::Exited | Reason::Signalled | Reason::Timeout | Reason::Output | Reason::Killed
+    );
     if !ran || report.exit.status() == 0 {
         return None;
     }
     let ending = endings::ending_under(&report.exit, policy);
     let denials = place.map(|place| kept_away(policy, place)).unwrap_or_default();
     match (place, denials.is_empty()) {
-        (None, _) => (report.exit.reason == Reason::Timeout).then_some(ending),
+        (None, _) => matches!(report.exit.reason, Reason::Timeout | Reason::Output).then_some(ending),
         (Some(_), true) => Some(ending),
         (Some(_), false) => Some(format!("{ending}; {}", denials.join(", "))),
     }

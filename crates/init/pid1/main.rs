@@ -44,6 +44,7 @@ fn main(plan_fd: Fd, control: Fd) -> ! {
         if step.op == Op::Fork as u32 {
             match target::fork() {
                 Ok(target::Forked::Init { process, exec_pipe }) => {
+                    target::let_go(&plan);
                     watch::run(plan, index, process, exec_pipe)
                 }
                 Ok(target::Forked::Target { exec_pipe }) => become_target(context, index + 1, exec_pipe),

@@ -1,5 +1,6 @@
 //! The start: from a plan to a running PID 1, at a cost that does not depend on the caller's size.
 
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
@@ -18,9 +19,14 @@ use crate::stack::GuardedStack;
 use crate::supervise::{Process, Running, send};
 use crate::{diagnose, encode, errno, idmap, image};
 
-/// What becomes the program's standard input, output and error. `None` is the caller's own.
+/// The open files that a program starts with.
 #[derive(Debug, Default)]
-pub struct Streams(pub [Option<OwnedFd>; 3]);
+pub struct Streams {
+    /// Standard input, output and error. `None` is the caller's own.
+    pub standard: [Option<OwnedFd>; 3],
+    /// Others, each with the number that it has inside: those that the request named.
+    pub more: Vec<(i32, OwnedFd)>,
+}
 
 /// Starts a plan. The program has not run when this returns: [`Running`] says how it goes.
 ///
@@ -33,16 +39,23 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
         let what = what.to_owned();
         move |e: io::Error| errno::problem("launch", what, e)
     };
+    // Ours stand above every number that has a meaning inside.
+    let least = streams.more.iter().map(|(number, _)| number + 1).max().unwrap_or(3).max(3);
     let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).map_err(io::Error::from);
-    let supervisor =
-        pidfd.and_then(above_streams).map_err(failed("this process cannot be watched by a pidfd"))?;
+    let supervisor = pidfd.and_then(|file| not_below(least, file));
+    let supervisor = supervisor.map_err(failed("this process cannot be watched by a pidfd"))?;
     let ends = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
     let (ours, theirs) = ends.map_err(|e| errno::problem("launch", "no socket to PID 1", e))?;
     let ours = above_streams(ours).map_err(failed("no socket to PID 1"))?;
-    let theirs = above_streams(theirs).map_err(failed("no socket to PID 1"))?;
-    let streams = own_numbers(streams).map_err(failed("a stream cannot be passed"))?;
+    let theirs = not_below(least, theirs).map_err(failed("no socket to PID 1"))?;
+    let more = streams.more.into_iter().map(|(number, file)| Ok((number, not_below(least, file)?)));
+    let more: Vec<_> = more.collect::<io::Result<_>>().map_err(failed("a file cannot be passed"))?;
+    let streams = own_numbers(streams.standard, least).map_err(failed("a stream cannot be passed"))?;
     give_pipes(&plan, &streams);
     let trees = idmap::clone_trees(&plan, supervisor.as_fd())?;
+    let trees = trees.into_iter().map(|(index, tree)| Ok((index, not_below(least, tree)?)));
+    let trees: HashMap<_, _> =
+        trees.collect::<io::Result<_>>().map_err(failed("a folder cannot be passed"))?;
     let files = encode::Files {
         control: theirs.as_raw_fd(),
         supervisor: supervisor.as_raw_fd(),
@@ -50,12 +63,14 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
         trees: trees.iter().map(|(index, tree)| (*index, tree.as_raw_fd())).collect(),
     };
     let plan_file = image::plan_file(&encode::encode(&plan, &files)?)?;
+    let plan_file = not_below(least, plan_file).map_err(failed("the plan cannot be passed"))?;
     let mut passed = vec![files.control, files.supervisor, plan_file.as_raw_fd()];
     passed.extend(files.streams.iter().flatten());
     passed.extend(files.trees.values());
-    let process = start(&plan, &passed, plan_file.as_fd(), files.control)?;
+    let placed: Vec<_> = more.iter().map(|(number, file)| (file.as_raw_fd(), *number)).collect();
+    let process = start(&plan, &passed, &placed, plan_file.as_fd(), files.control)?;
     // PID 1 has its own copies now.
-    drop((theirs, streams, trees, plan_file));
+    drop((theirs, streams, more, trees, plan_file));
     let running = Running::new(process, ours, plan, begun_ns);
     write_maps(&running)?;
     Ok(running)
@@ -93,15 +108,20 @@ impl Passed {
     }
 }
 
+/// A file with a number that is not below this one.
+fn not_below(least: i32, file: OwnedFd) -> io::Result<OwnedFd> {
+    if file.as_raw_fd() >= least { Ok(file) } else { Ok(rustix::io::fcntl_dupfd_cloexec(file, least)?) }
+}
+
 /// Streams with numbers that cannot be mixed up: a file of ours is above 2, a caller's stream is its own number,
 /// a closed one is missing and becomes `/dev/null`.
-fn own_numbers(streams: Streams) -> io::Result<[Passed; 3]> {
+fn own_numbers(streams: [Option<OwnedFd>; 3], least: i32) -> io::Result<[Passed; 3]> {
     let mut number = 0;
-    let passed = streams.0.map(|file| {
+    let passed = streams.map(|file| {
         let own = number;
         number += 1;
         match file {
-            Some(file) => above_streams(file).map(Passed::Own),
+            Some(file) => not_below(least, file).map(Passed::Own),
             None => match sys::descriptor_flags(Fd(own)) {
                 Ok(_) => Ok(Passed::Callers(own)),
                 Err(Errno(libc::EBADF)) => Ok(Passed::Missing),
@@ -140,6 +160,8 @@ const PIPE_FILE_SYSTEM: i64 = 0x5049_5045;
 /// What the child needs, prepared: it allocates nothing and calls no library.
 struct Child<'a> {
     keep: &'a [i32],
+    /// Files and the numbers that they get: none of `keep`, and not the executable's.
+    placed: &'a [(i32, i32)],
     executable: i32,
     /// Files to write first, with their content.
     maps: &'a [(CString, Vec<u8>)],
@@ -160,8 +182,17 @@ pub(crate) enum ChildStep {
     Execute,
 }
 
-fn start(plan: &Plan, keep: &[i32], plan_file: BorrowedFd<'_>, control: i32) -> Result<Process, Problem> {
-    let executable = image::executable()?;
+fn start(
+    plan: &Plan,
+    keep: &[i32],
+    placed: &[(i32, i32)],
+    plan_file: BorrowedFd<'_>,
+    control: i32,
+) -> Result<Process, Problem> {
+    let cached = image::executable()?;
+    // The cached file's number may be one that a passed file gets.
+    let own = if placed.is_empty() { None } else { Some(moved_executable(cached, placed)?) };
+    let executable = own.as_ref().map_or(cached, OwnedFd::as_fd);
     let stack = GuardedStack::new().map_err(|e| errno::problem("launch", "no memory for a stack", e))?;
     let maps = own_maps(plan);
     let name = c"ringfence-init";
@@ -169,6 +200,7 @@ fn start(plan: &Plan, keep: &[i32], plan_file: BorrowedFd<'_>, control: i32) -> 
     let (plan_number, control_number) = (number(plan_file.as_raw_fd()), number(control));
     let mut child = Child {
         keep,
+        placed,
         executable: executable.as_raw_fd(),
         maps: &maps,
         capabilities: abi::capability::SETUP.iter().fold(plan.capabilities, |set, number| set | 1 << number),
@@ -208,6 +240,13 @@ fn start(plan: &Plan, keep: &[i32], plan_file: BorrowedFd<'_>, control: i32) -> 
             Err(diagnose::child_failed(plan, step, Errno(errno)))
         }
     }
+}
+
+/// PID 1's executable under a number that no passed file gets.
+fn moved_executable(cached: BorrowedFd<'_>, placed: &[(i32, i32)]) -> Result<OwnedFd, Problem> {
+    let least = placed.iter().map(|(_, number)| number + 1).max().unwrap_or(3);
+    rustix::io::fcntl_dupfd_cloexec(cached, least)
+        .map_err(|e| errno::problem("launch", "PID 1's executable cannot be passed", e))
 }
 
 /// The maps that the sandbox writes itself: one line each, after giving setgroups(2) up.
@@ -254,6 +293,9 @@ unsafe extern "C" fn run_child(argument: usize) -> ! {
 fn prepare(child: &Child<'_>) -> Result<(), (ChildStep, Errno)> {
     for file in child.keep {
         sys::set_descriptor_flags(Fd(*file), 0).map_err(|e| (ChildStep::KeepFiles, e))?;
+    }
+    for (from, to) in child.placed {
+        sys::dup_onto(Fd(*from), Fd(*to)).map_err(|e| (ChildStep::KeepFiles, e))?;
     }
     for (path, content) in child.maps {
         write_file(path, content).map_err(|e| (ChildStep::WriteMaps, e))?;

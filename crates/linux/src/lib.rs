@@ -5,6 +5,7 @@
 //! steps or a refusal ([`plan`]), the plan is *launched* ([`launch`]), and the [`Running`] sandbox is
 //! supervised until it has an [`Ending`].
 
+mod cancel;
 mod diagnose;
 mod encode;
 mod errno;
@@ -14,20 +15,25 @@ mod idmap;
 mod image;
 mod launch;
 mod layout;
+mod meter;
+mod passed;
 mod plan;
 mod pump;
 mod receipt;
+mod relay;
 mod resolve;
 mod signals;
 mod stack;
 mod supervise;
 
+pub use cancel::Cancellation;
 pub use errno::name as errno_name;
 pub use host::Host;
 pub use launch::{Streams, launch};
 pub use layout::{Layout, Node};
+pub use passed::{check as check_passed, closable, take_inherited};
 pub use plan::{Plan, Step, plan};
-pub use pump::{Pump, Sink, duplicate, pipe};
+pub use pump::{Pump, Sink, Take, duplicate, pipe, without_waiting};
 pub use resolve::{Request, Resolved, SameFile, Source, is_terminal, resolve};
 pub use signals::Signals;
-pub use supervise::{Ending, Running};
+pub use supervise::{Ending, Running, Tell};

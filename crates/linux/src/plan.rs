@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
-use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Network, Policy, Problem};
+use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Network, OutputLimit, Policy, Problem};
 
 use crate::host::{Host, NAMESPACES};
 use crate::identity::{Identity, Writer};
@@ -60,6 +60,7 @@ pub enum Step {
     Fork,
     Session,
     Streams,
+    Pass { number: i32 },
     Limit { name: &'static str, resource: u32, soft: u64, hard: u64 },
     Directory { path: PathBuf },
     SealFiles,
@@ -81,6 +82,7 @@ pub struct Plan {
     pub(crate) umask: u32,
     pub(crate) deadline_ns: u64,
     pub(crate) grace_ns: u64,
+    pub(crate) output: Option<OutputLimit>,
     pub(crate) id_helpers: Option<(PathBuf, PathBuf)>,
     pub(crate) receipt: Vec<GuaranteeRow>,
     pub(crate) notes: Vec<String>,
@@ -105,6 +107,12 @@ impl Plan {
     #[must_use]
     pub fn unprotected(&self) -> &[PathBuf] {
         &self.unprotected
+    }
+
+    /// What the program may print.
+    #[must_use]
+    pub const fn output_limit(&self) -> Option<OutputLimit> {
+        self.output
     }
 
     /// Host folders that the program can change.
@@ -187,6 +195,7 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         umask: host.umask,
         deadline_ns: policy.limits.timeout.map_or(0, ns),
         grace_ns: ns(policy.limits.grace()),
+        output: policy.limits.output,
         id_helpers: host.id_helpers.clone(),
         notes: resolved.notes.clone(),
         unprotected: resolved.unprotected.clone(),
@@ -371,9 +380,9 @@ fn become_the_program(
     host: &Host,
 ) -> Result<(), Problem> {
     let path = resolved.program.clone();
+    steps.extend([Step::Session, Step::Streams]);
+    steps.extend(resolved.passed.iter().map(|number| Step::Pass { number: *number }));
     steps.extend([
-        Step::Session,
-        Step::Streams,
         Step::Directory { path: resolved.directory.clone() },
         Step::SealFiles,
         Step::Signals,
@@ -473,6 +482,7 @@ impl fmt::Display for Step {
             Self::Fork => f.write_str("start the program's process; what follows is its own"),
             Self::Session => f.write_str("lead a session of its own"),
             Self::Streams => f.write_str("put the three streams in place"),
+            Self::Pass { number } => write!(f, "leave descriptor {number} open"),
             Self::Limit { name, soft, .. } => write!(f, "limit {name} to {soft}"),
             Self::Directory { path } => write!(f, "enter {}", path.display()),
             Self::SealFiles => f.write_str("verify that no other file stays open"),

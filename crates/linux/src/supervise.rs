@@ -5,17 +5,22 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use ringfence_init::sys::monotonic_ns;
 use ringfence_init::wire::{Command, CommandKind, Message as _, Record, RecordKind, ended, fault};
-use ringfence_policy::{Exceeded, Exit, Guarantee, Problem, Reason, Status, Usage};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use ringfence_policy::{
+    Beyond, Event, Exceeded, Exit, Guarantee, Happened, OutputLimit, Problem, Reason, Status, Usage,
+};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send as send_bytes};
 use rustix::process::{Signal, WaitId, WaitIdOptions, getpid, pidfd_send_signal, waitid};
 
+use crate::cancel::Cancellation;
 use crate::diagnose;
 use crate::errno;
 use crate::plan::Plan;
 use crate::pump::Pump;
+use crate::relay::{Relay, readable, timespec};
 use crate::signals::Signals;
 
 /// PID 1 of a sandbox, seen from outside. Dropping it kills and reaps; a forked copy of the caller that drops it
@@ -59,6 +64,9 @@ impl Drop for Process {
     }
 }
 
+/// Is told of what happens.
+pub type Tell = Box<dyn FnMut(&Event) + Send>;
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Ending {
@@ -79,7 +87,13 @@ pub struct Running {
     control: OwnedFd,
     plan: Plan,
     begun_ns: u64,
-    pumps: Vec<Pump>,
+    relay: Relay,
+    watcher: Watcher,
+    cancellation: Option<Cancellation>,
+    /// The caller's standard input, when the run ends with it, until it was closed.
+    input: Option<OwnedFd>,
+    input_closed: bool,
+    output_told: bool,
     ready: bool,
     started_ns: Option<u64>,
     final_record: Option<Record>,
@@ -100,9 +114,14 @@ impl Running {
         Self {
             process,
             control,
-            plan,
             begun_ns,
-            pumps: Vec::new(),
+            relay: Relay::new(plan.output),
+            plan,
+            watcher: Watcher::default(),
+            cancellation: None,
+            input: None,
+            input_closed: false,
+            output_told: false,
             ready: false,
             started_ns: None,
             final_record: None,
@@ -132,17 +151,49 @@ impl Running {
 
     /// Adds a stream that [`wait`](Self::wait) moves.
     pub fn add_pump(&mut self, pump: Pump) {
-        self.pumps.push(pump);
+        self.relay.add(pump);
     }
 
     /// Takes the streams back, after the end.
     pub fn take_pumps(&mut self) -> Vec<Pump> {
-        std::mem::take(&mut self.pumps)
+        self.relay.take()
+    }
+
+    /// Limits what is relayed, where the policy does not.
+    pub fn limit_output(&mut self, limit: OutputLimit) {
+        self.relay.meter.or(limit);
+    }
+
+    /// Tells of what happens, as it happens.
+    pub fn on_event(&mut self, tell: Tell) {
+        self.watcher.0 = Some(tell);
+    }
+
+    /// Kills everything when the word is said.
+    pub fn cancel_with(&mut self, cancellation: Cancellation) {
+        self.cancellation = Some(cancellation);
+    }
+
+    /// Lets the run end when the other side of this stream is closed: the grace begins, then it is killed.
+    pub fn end_with(&mut self, input: OwnedFd) {
+        self.input = Some(input);
+    }
+
+    fn tell(&mut self, what: Happened) {
+        if let Some(tell) = &mut self.watcher.0 {
+            tell(&Event { at_us: monotonic_ns().saturating_sub(self.begun_ns) / 1000, what });
+        }
     }
 
     /// Asks the program to end; what is left is killed when the grace has passed.
     pub fn terminate(&mut self, signal: i32) {
         self.asked_to_end = true;
+        self.begin_grace(signal);
+        self.tell(Happened::AskedToEnd { signal });
+    }
+
+    /// PID 1 sends the signal, if it is one, and kills when the grace has passed.
+    fn begin_grace(&mut self, signal: i32) {
         self.obey_within(Duration::from_nanos(self.plan.grace_ns).saturating_add(PATIENCE));
         let command = Command { kind: CommandKind::Terminate as u32, signal };
         let _gone_is_fine = send(self.control.as_fd(), &command);
@@ -150,6 +201,11 @@ impl Running {
 
     /// Kills everything inside.
     pub fn kill(&mut self) {
+        self.tell(Happened::Killed);
+        self.kill_now();
+    }
+
+    fn kill_now(&mut self) {
         (self.asked_to_end, self.killed) = (true, true);
         self.obey_within(PATIENCE);
         let command = Command { kind: CommandKind::Kill as u32, signal: 0 };
@@ -174,6 +230,8 @@ impl Running {
                 self.process.kill();
             }
         }
+        self.last_call();
+        while !self.hand_over(signals, None) {}
         self.finish()
     }
 
@@ -181,27 +239,58 @@ impl Running {
     pub fn try_wait(&mut self) -> Option<Ending> {
         // A program that never stops writing must not keep the caller here.
         for _ in 0..64 {
-            if self.closed || !self.turn(None, Some(Duration::ZERO)) {
+            if self.closed {
+                self.last_call();
+                if self.hand_over(None, Some(Duration::ZERO)) {
+                    return Some(self.finish());
+                }
+            } else if !self.turn(None, Some(Duration::ZERO)) {
                 break;
             }
         }
-        self.closed.then(|| self.finish())
+        None
+    }
+
+    /// PID 1 is gone. Who was killed waits for no reader; who had a deadline waits no longer than until then.
+    fn last_call(&mut self) {
+        self.process.kill();
+        self.process.reap();
+        self.input = None;
+        let time = if self.killed {
+            Some(PATIENCE)
+        } else if self.plan.deadline_ns > 0 {
+            let begun = self.started_ns.unwrap_or(self.begun_ns);
+            let end = begun.saturating_add(self.plan.deadline_ns).saturating_add(self.plan.grace_ns);
+            Some(Duration::from_nanos(end.saturating_sub(monotonic_ns())).max(PATIENCE))
+        } else {
+            None
+        };
+        self.relay.last_call(time);
+    }
+
+    /// Hands over what the program left in its pipes. The owner's signal, or a cancellation, gives that up.
+    fn hand_over(&mut self, signals: Option<&Signals>, wait: Option<Duration>) -> bool {
+        let mut interrupt: Vec<_> = signals.map(readable).into_iter().collect();
+        interrupt.extend(self.cancellation.as_ref().map(readable));
+        self.relay.hand_over(interrupt, wait)
     }
 
     /// Waits for one thing to happen. Answers whether one did.
     fn turn(&mut self, signals: Option<&Signals>, timeout: Option<Duration>) -> bool {
-        let mut files =
-            vec![PollFd::new(&self.control, PollFlags::IN), PollFd::new(&self.process.pidfd, PollFlags::IN)];
-        if let Some(signals) = signals {
-            files.push(PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN));
-        }
+        let mut files = vec![readable(&self.control), readable(&self.process.pidfd)];
+        let mut put = |file: Option<_>| {
+            file.map(|file| {
+                files.push(file);
+                files.len() - 1
+            })
+        };
+        let signals_at = put(signals.map(readable));
+        let cancelled_at = put(self.cancellation.as_ref().filter(|_| !self.killed).map(readable));
+        // Nothing is read from it: its other side's end is said whatever it still holds (poll(2)).
+        let input_at = put(self.input.as_ref().map(|file| PollFd::new(file, PollFlags::RDHUP)));
         let first_pump = files.len();
-        let active: Vec<usize> =
-            (0..self.pumps.len()).filter(|i| self.pumps[*i].interest().is_some()).collect();
-        files.extend(active.iter().filter_map(|index| self.pumps[*index].interest()));
-        let timeout = timeout
-            .map(|t| Timespec { tv_sec: t.as_secs().cast_signed(), tv_nsec: i64::from(t.subsec_nanos()) });
-        let some = match poll(&mut files, timeout.as_ref()) {
+        let active = self.relay.watch(&mut files);
+        let some = match poll(&mut files, timeout.map(timespec).as_ref()) {
             Ok(count) => count > 0,
             Err(Errno::INTR) => return true,
             Err(errno) => {
@@ -211,11 +300,19 @@ impl Running {
             }
         };
         let ready: Vec<bool> = files.iter().map(|file| !file.revents().is_empty()).collect();
-        for (index, _) in active.iter().zip(&ready[first_pump..]).filter(|(_, ready)| **ready) {
-            self.pumps[*index].turn();
-        }
-        if first_pump > 2 && ready[2] {
+        let is_ready = |at: Option<usize>| at.is_some_and(|at| ready[at]);
+        self.relay.turn(&active, &ready[first_pump..]);
+        self.check_output();
+        if is_ready(signals_at) {
             self.pass_signals(signals);
+        }
+        if is_ready(cancelled_at) {
+            self.kill();
+        }
+        if is_ready(input_at) {
+            (self.input, self.input_closed) = (None, true);
+            self.begin_grace(0);
+            self.tell(Happened::StdinClosed);
         }
         if ready[0] {
             self.read_record();
@@ -225,6 +322,16 @@ impl Running {
             self.closed = true;
         }
         some
+    }
+
+    /// Has the program printed more than it may?
+    fn check_output(&mut self) {
+        let Some(limit) = self.relay.meter.broken().filter(|_| !self.output_told) else { return };
+        self.output_told = true;
+        self.tell(Happened::OutputLimit { allowed: limit.size.0, action: limit.beyond });
+        if limit.beyond == Beyond::Kill && !self.closed {
+            self.kill_now();
+        }
     }
 
     fn pass_signals(&mut self, signals: Option<&Signals>) {
@@ -255,6 +362,9 @@ impl Running {
             self.ready = true;
         } else if record.kind == RecordKind::Started as u32 {
             self.started_ns = Some(record.time_ns);
+            self.tell(Happened::Started { pid: self.process.id });
+        } else if record.kind == RecordKind::Deadline as u32 {
+            self.tell(Happened::Deadline);
         } else if self.final_record.is_none() {
             // The first word is the cause; what follows from it may say more, but later.
             self.final_record = Some(record);
@@ -263,17 +373,15 @@ impl Running {
 
     /// Everything is over: reaps, reads what the program left, judges.
     fn finish(&mut self) -> Ending {
-        self.process.kill();
-        self.process.reap();
-        self.pumps.iter_mut().for_each(Pump::finish);
+        self.check_output();
         let (exit, error, usage) = match self.final_record {
             Some(record) if record.kind == RecordKind::Ended as u32 => self.judge(&record),
-            Some(record) if self.asked_to_end && record.errno == fault::DIED => killed_early(),
+            Some(record) if self.asked_to_end && record.errno == fault::DIED => self.killed_early(),
             Some(record) => {
                 let problem = diagnose::step_failed(&self.plan, &record);
                 (without_status(problem.reason), Some(problem), None)
             }
-            None if self.killed => killed_early(),
+            None if self.killed => self.killed_early(),
             None => {
                 let what = match self.lost {
                     Some(_) => "the sandbox could not be supervised any longer, so it was ended",
@@ -288,7 +396,15 @@ impl Running {
                 (without_status(Reason::Internal), Some(problem), None)
             }
         };
+        self.tell(Happened::Ended { exit: exit.clone() });
         Ending { exit, error, usage, verified: self.ready }
+    }
+
+    /// The end of what was killed before it could say more.
+    fn killed_early(&self) -> (Exit, Option<Problem>, Option<Usage>) {
+        let exceeded = self.relay.meter.exceeded();
+        let reason = if self.relay.meter.is_fatal() { Reason::Output } else { Reason::Killed };
+        (Exit { exceeded: exceeded.into_iter().collect(), ..without_status(reason) }, None, None)
     }
 
     fn judge(&self, record: &Record) -> (Exit, Option<Problem>, Option<Usage>) {
@@ -304,21 +420,27 @@ impl Running {
                 used: usage.wall_us.max(allowed),
             });
         }
-        let reason = if !exceeded.is_empty() {
+        let late = !exceeded.is_empty();
+        exceeded.extend(self.relay.meter.exceeded());
+        let ended_by_us = self.asked_to_end || self.input_closed;
+        let reason = if self.relay.meter.is_fatal() {
+            Reason::Output
+        } else if late {
             Reason::Timeout
-        } else if self.asked_to_end && signal == Some(libc::SIGKILL) {
+        } else if ended_by_us && signal == Some(libc::SIGKILL) {
             Reason::Killed
         } else if signal.is_some() {
             Reason::Signalled
         } else {
             Reason::Exited
         };
-        (Exit { code, signal, reason, exceeded, detail: None }, None, Some(usage))
+        let detail = (self.input_closed && reason == Reason::Killed)
+            .then(|| "standard input was closed, and the grace has passed".to_owned());
+        (Exit { code, signal, reason, exceeded, detail }, None, Some(usage))
     }
 
     fn usage(&self, record: &Record) -> Usage {
         let started_ns = self.started_ns.unwrap_or(record.time_ns);
-        let bytes = |stream: usize| self.pumps.iter().find(|pump| pump.stream() == stream).map(Pump::total);
         Usage {
             wall_us: record.time_ns.saturating_sub(started_ns) / 1000,
             setup_us: started_ns.saturating_sub(self.begun_ns) / 1000,
@@ -330,8 +452,8 @@ impl Running {
             max_rss_bytes: record.max_rss_kib * 1024,
             switches_forced: record.forced,
             switches_voluntary: record.voluntary,
-            stdout_bytes: bytes(1),
-            stderr_bytes: bytes(2),
+            stdout_bytes: self.relay.total(1),
+            stderr_bytes: self.relay.total(2),
         }
     }
 
@@ -354,8 +476,14 @@ fn without_status(reason: Reason) -> Exit {
     Exit { code: None, signal: None, reason, exceeded: Vec::new(), detail: None }
 }
 
-fn killed_early() -> (Exit, Option<Problem>, Option<Usage>) {
-    (without_status(Reason::Killed), None, None)
+/// Who is told of what happens.
+#[derive(Default)]
+struct Watcher(Option<Tell>);
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Watcher" } else { "None" })
+    }
 }
 
 /// Sends a command to PID 1.

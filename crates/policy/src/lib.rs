@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod capability;
+mod event;
 mod guarantee;
+mod output;
 mod policy;
 mod problem;
 mod profile;
@@ -15,7 +17,9 @@ mod units;
 mod words;
 
 pub use capability::Capability;
+pub use event::{Event, Happened};
 pub use guarantee::{Guarantee, GuaranteeRow, Status};
+pub use output::{Beyond, OutputLimit};
 pub use policy::{
     Access, Base, Environment, Filesystem, Grant, HostUser, IdMap, Layer, Limits, Network, Policy, Process,
     Tmpfs, Toolchain,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::duration_text;
 use crate::words::absolute;
-use crate::{BindSpec, Capability, Guarantee, Problem, Profile, Size, Variable};
+use crate::{BindSpec, Capability, Guarantee, OutputLimit, Problem, Profile, Size, Variable};
 
 /// What one program may do.
 ///
@@ -158,6 +158,9 @@ pub struct Limits {
     /// Size of each folder in memory (`/tmp`, HOME).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tmp: Option<Size>,
+    /// What may be printed, standard output and standard error together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputLimit>,
 }
 
 impl Limits {

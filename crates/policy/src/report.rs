@@ -92,6 +92,7 @@ impl Exit {
             Reason::Exited => u8::try_from(self.code.unwrap_or(0) & 0xff).unwrap_or(u8::MAX),
             Reason::Signalled => u8::try_from(128 + self.signal.unwrap_or(0)).unwrap_or(u8::MAX),
             Reason::Timeout => 124,
+            Reason::Output => 153,
             Reason::Killed => 137,
             Reason::Refused | Reason::Setup | Reason::Internal => 125,
             Reason::NotExecutable => 126,
@@ -110,6 +111,8 @@ pub enum Reason {
     Signalled,
     /// The deadline ended it, or it ended after its deadline.
     Timeout,
+    /// It printed more than it may, and was killed for it.
+    Output,
     /// Its owner killed it.
     Killed,
     /// A guarantee could not be given.
@@ -177,6 +180,7 @@ mod tests {
         assert_eq!(exit(Reason::Exited, Some(3), None), 3);
         assert_eq!(exit(Reason::Signalled, None, Some(9)), 137);
         assert_eq!(exit(Reason::Timeout, Some(0), None), 124, "even if the program then exits 0");
+        assert_eq!(exit(Reason::Output, Some(0), None), 153);
         assert_eq!(exit(Reason::Killed, Some(0), None), 137);
         for reason in [Reason::Refused, Reason::Setup, Reason::Internal] {
             assert_eq!(exit(reason, None, None), 125);

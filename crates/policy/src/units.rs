@@ -47,14 +47,14 @@ impl<'de> Deserialize<'de> for Size {
 /// What a unit looks like in a file: a bare number or a string.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum NumberOrText {
+pub(crate) enum NumberOrText {
     Whole(u64),
     Fraction(f64),
     Text(String),
 }
 
 impl NumberOrText {
-    fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         match self {
             Self::Whole(n) => n.to_string(),
             Self::Fraction(n) => n.to_string(),

@@ -24,12 +24,31 @@ pub struct Child {
 /// What a command wrote, and its report.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// All of standard output.
+    /// Standard output.
     pub stdout: Vec<u8>,
-    /// All of standard error.
+    /// Standard error.
     pub stderr: Vec<u8>,
+    /// How much of them was more than may be printed, and is not here.
+    pub truncated: Truncated,
     /// How it ended.
     pub report: Report,
+}
+
+/// Bytes that were read and dropped because they were more than may be printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Truncated {
+    /// Of standard output.
+    pub stdout: u64,
+    /// Of standard error.
+    pub stderr: u64,
+}
+
+impl Truncated {
+    /// Was anything dropped?
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.stdout > 0 || self.stderr > 0
+    }
 }
 
 impl Child {
@@ -82,14 +101,15 @@ impl Child {
     pub(crate) fn into_output(mut self) -> Output {
         let report = self.wait();
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut truncated = Truncated::default();
         for pump in self.running.take_pumps() {
             match pump.stream() {
-                1 => stdout = pump.into_memory(),
-                2 => stderr = pump.into_memory(),
+                1 => (truncated.stdout, stdout) = (pump.dropped(), pump.into_memory()),
+                2 => (truncated.stderr, stderr) = (pump.dropped(), pump.into_memory()),
                 _ => {}
             }
         }
-        Output { stdout, stderr, report }
+        Output { stdout, stderr, truncated, report }
     }
 
     fn end(&mut self, ending: Ending) -> Report {

@@ -26,10 +26,10 @@ mod foreground;
 mod report_file;
 mod stdio;
 
-pub use child::{Child, Output};
-pub use command::{Command, Failure, Plan, Sandbox, report_of_refusal};
+pub use child::{Child, Output, Truncated};
+pub use command::{Command, DEFAULT_OUTPUT, Failure, Plan, Sandbox, report_of_refusal};
 pub use report_file::ReportFile;
-pub use ringfence_linux::errno_name;
+pub use ringfence_linux::{Cancellation, errno_name, take_inherited};
 pub use ringfence_policy as policy;
-pub use ringfence_policy::{Guarantee, GuaranteeRow, Policy, Problem, Profile, Report};
+pub use ringfence_policy::{Event, Guarantee, GuaranteeRow, Policy, Problem, Profile, Report};
 pub use stdio::Stdio;

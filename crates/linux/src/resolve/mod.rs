@@ -33,6 +33,8 @@ pub struct Request {
     pub environment: BTreeMap<OsString, OsString>,
     /// The caller's home.
     pub home: PathBuf,
+    /// Numbers, above 2, of open files that the program keeps.
+    pub passed: Vec<i32>,
 }
 
 impl Request {
@@ -45,7 +47,8 @@ impl Request {
             crate::errno::problem("workdir", "the working directory cannot be found", e)
                 .remedy("change to another one")
         })?;
-        let request = Self { command, directory, environment: BTreeMap::new(), home: PathBuf::new() };
+        let (environment, home) = (BTreeMap::new(), PathBuf::new());
+        let request = Self { command, directory, environment, home, passed: Vec::new() };
         Ok(request.with_environment(std::env::vars_os().collect()))
     }
 
@@ -102,6 +105,8 @@ pub struct Resolved {
     pub toolchains: Vec<PathBuf>,
     /// Folders too large, or closed, to be searched for sockets and FIFOs.
     pub unsearched: Vec<PathBuf>,
+    /// Numbers of open files that the program keeps.
+    pub passed: Vec<i32>,
 }
 
 /// Reads the host's files for one run.
@@ -139,6 +144,7 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
         unprotected: protection.unprotected,
         unsearched: protection.unsearched,
         toolchains,
+        passed: request.passed.clone(),
     })
 }
 

@@ -156,6 +156,7 @@ mod tests {
             directory: "/srv/dir".into(),
             environment: [("CACHE".into(), "/var/cache".into())].into(),
             home: "/home/alice".into(),
+            passed: Vec::new(),
         }
     }
 
