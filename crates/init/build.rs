@@ -6,10 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     "pid1/main.rs",
     "pid1/plan.rs",
     "pid1/steps.rs",
+    "pid1/filter.rs",
     "pid1/mounts.rs",
     "pid1/system.rs",
     "pid1/privileges.rs",

@@ -30,7 +30,7 @@ fn number(word: &str) -> usize {
 }
 
 fn sandbox() -> Sandbox {
-    Sandbox::new(Policy::builtin("minimal").expect("a built-in profile"))
+    Sandbox::new(Policy::builtin("default").expect("a built-in profile"))
 }
 
 fn shell(line: &str) -> Child {

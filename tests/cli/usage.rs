@@ -105,7 +105,6 @@ fn a_flag_that_is_not_built_yet_is_absent() {
     for flag in [
         "--memory",
         "--cpus",
-        "--pids",
         "--cpu-time",
         "--output-limit",
         "--overlay",

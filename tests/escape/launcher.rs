@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
 
-use support::{Run, Scene, outside, probe, ringfence};
+use support::{Run, Scene, UNFILTERED, outside, probe, ringfence};
 
 /// Refused whatever layer speaks first.
 const CLOSED: [&str; 2] = ["EACCES", "EPERM"];
@@ -26,7 +26,10 @@ fn row_5_the_launcher_cannot_be_overwritten() {
 fn row_6_init_cannot_be_traced_and_the_deadline_fires() {
     let scene = Scene::new();
     Run::new(&scene).probe(["trace", "1"]).expect(&CLOSED);
-    Run::new(&scene).probe(["trace-own-child"]).expect(&["ok"]);
+    Run::new(&scene).probe(["trace-own-child"]).expect(&["EPERM"]);
+    // The same without the filter, where a process of its own may be traced.
+    Run::new(&scene).flag(UNFILTERED).probe(["trace", "1"]).expect(&CLOSED);
+    Run::new(&scene).flag(UNFILTERED).probe(["trace-own-child"]).expect(&["ok"]);
     let stuck =
         Run::new(&scene).flags(["--timeout", "300ms", "--grace", "300ms"]).probe(["trace-init-then-wait"]);
     assert_eq!(stuck.status, 124, "{stuck:#?}");
@@ -37,8 +40,10 @@ fn row_6_init_cannot_be_traced_and_the_deadline_fires() {
 fn row_7_inits_memory_and_files_are_closed() {
     let scene = Scene::new();
     Run::new(&scene).probe(["open-write", "/proc/1/mem"]).expect(&CLOSED);
-    Run::new(&scene).probe(["take-file", "1"]).expect(&CLOSED);
-    Run::new(&scene).probe(["read-memory", "1"]).expect(&CLOSED);
+    for flags in [&[][..], &[UNFILTERED]] {
+        Run::new(&scene).flags(flags).probe(["take-file", "1"]).expect(&CLOSED);
+        Run::new(&scene).flags(flags).probe(["read-memory", "1"]).expect(&CLOSED);
+    }
     // The numbers may be listed where root's id inside is the program's own; what they lead to may not be known.
     Run::new(&scene).probe(["read-link", "/proc/1/fd/3"]).expect(&["EACCES", "ENOENT"]);
     Run::new(&scene).probe(["read-link", "/proc/1/exe"]).expect(&CLOSED);
@@ -47,8 +52,10 @@ fn row_7_inits_memory_and_files_are_closed() {
     Run::new(&scene).probe(["open-write", "/proc/self/mem"]).expect(&["ok"]);
     Run::new(&scene).probe(["read-link", "/proc/self/exe"]).expect(&[probe().to_str().unwrap()]);
     Run::new(&scene).probe(["list", "/proc/self/root/run"]).expect(&[""]);
-    Run::new(&scene).probe(["take-file-of-own-child"]).expect(&["ok"]);
-    Run::new(&scene).probe(["read-memory-of-own-child"]).expect(&["ok"]);
+    for attempt in ["take-file-of-own-child", "read-memory-of-own-child"] {
+        Run::new(&scene).flag(UNFILTERED).probe([attempt]).expect(&["ok"]);
+        Run::new(&scene).probe([attempt]).expect(&["EPERM"]);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod attempts;
 mod fingerprint;
 mod kernel;
 mod processes;
+mod raw;
 
 use std::process::ExitCode;
 
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
     let answer = attempts::attempt(&words)
         .or_else(|| kernel::attempt(&words))
         .or_else(|| processes::attempt(&words))
+        .or_else(|| raw::attempt(&words))
         .or_else(|| fingerprint::attempt(&words));
     let Some(answer) = answer else {
         eprintln!("probe: no attempt is called {words:?}");

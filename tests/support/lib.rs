@@ -3,5 +3,5 @@
 mod run;
 mod scene;
 
-pub use run::{Outcome, Run, caller, outside, privileged, probe, ringfence};
+pub use run::{Outcome, Run, UNFILTERED, caller, outside, privileged, probe, ringfence};
 pub use scene::{Scene, is_root, not_reachable, spare_user};

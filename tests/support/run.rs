@@ -9,6 +9,10 @@ use serde_json::Value;
 
 use crate::Scene;
 
+/// The filter off, every other layer on: what the filter refuses first is there to be tried on the others, and the
+/// control of what only the filter refuses.
+pub const UNFILTERED: &str = "--allow-degraded=kernel-surface";
+
 /// No test of a sandbox takes longer: one that does hangs.
 const LONGEST: Duration = Duration::from_secs(60);
 

@@ -46,6 +46,7 @@ pub(crate) fn ending(exit: &Exit) -> String {
         Reason::Signalled => signal(exit.signal.unwrap_or(0)),
         Reason::Timeout => "timeout".to_owned(),
         Reason::Output => "too much output".to_owned(),
+        Reason::Violation => "ended by the filter of system calls".to_owned(),
         Reason::Killed => "killed".to_owned(),
         Reason::Refused => "refused".to_owned(),
         Reason::Setup => "not started".to_owned(),

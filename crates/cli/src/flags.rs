@@ -127,6 +127,10 @@ pub(crate) struct LimitFlags {
     /// What is printed on stdout and stderr together; beyond it the program is killed, or the rest is dropped
     #[arg(long, value_name = "SIZE[:kill|:truncate]", value_parser = OutputLimit::from_str)]
     pub(crate) output_limit: Option<OutputLimit>,
+
+    /// Processes and threads at once; this version can hold 1: no child, no thread
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    pub(crate) pids: Option<u64>,
 }
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -189,7 +193,7 @@ pub(crate) mod tests {
     }
 
     /// The flags that have one value, each with one.
-    const SINGLE: [(&str, &str); 18] = [
+    const SINGLE: [(&str, &str); 19] = [
         ("--profile", "minimal"),
         ("--net", "host"),
         ("--rootfs", "/r"),
@@ -202,6 +206,7 @@ pub(crate) mod tests {
         ("--file-size", "1G"),
         ("--nofile", "64"),
         ("--output-limit", "1M:truncate"),
+        ("--pids", "1"),
         ("--uid", "0"),
         ("--gid", "0"),
         ("--user", "nobody"),
@@ -257,6 +262,7 @@ pub(crate) mod tests {
             ("--nofile", "many"),
             ("--output-limit", "0"),
             ("--output-limit", "1M:drop"),
+            ("--pids", "0"),
             ("--uid", "-1"),
             ("--gid", "4294967295"),
             ("--user", ""),

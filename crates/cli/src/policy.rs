@@ -58,6 +58,7 @@ fn set_limits(policy: &mut Policy, flags: &LimitFlags) {
     limits.file_size = flags.file_size.or(limits.file_size);
     limits.nofile = flags.nofile.or(limits.nofile);
     limits.output = flags.output_limit.or(limits.output);
+    limits.pids = flags.pids.or(limits.pids);
 }
 
 fn set_process(policy: &mut Policy, flags: ProcessFlags) {
@@ -269,6 +270,7 @@ mod tests {
             ("file-size", "1M"),
             ("nofile", "9"),
             ("output-limit", "1M"),
+            ("pids", "1"),
             ("uid", "7"),
             ("gid", "7"),
             ("user", "7"),

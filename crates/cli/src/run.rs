@@ -120,7 +120,12 @@ fn problem_status(problem: &Problem) -> u8 {
 fn last_line(report: &Report, policy: &Policy, place: Option<&Place>) -> Option<String> {
     let ran = matches!(
         report.exit.reason,
-        Reason::Exited | Reason::Signalled | Reason::Timeout | Reason::Output | Reason::Killed
+        Reason::Exited
+            | Reason::Signalled
+            | Reason::Timeout
+            | Reason::Output
+            | Reason::Violation
+            | Reason::Killed
     );
     if !ran || report.exit.status() == 0 {
         return None;

@@ -3,7 +3,7 @@
 //! It is the only code of ours that runs inside before the program. Freestanding: no libc, no allocator, no
 //! formatting, nothing of the host in its memory but the plan. Its parts, in the order in which they run:
 //! `start` (entry), `plan` (the mapped image), `steps` (one short function for each step, in `mounts`,
-//! `system`, `privileges`, `verify`, `target`), `watch` (the loop that never blocks but in poll).
+//! `system`, `privileges`, `verify`, `target`, `filter`), `watch` (the loop that never blocks but in poll).
 #![no_std]
 #![no_main]
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -11,6 +11,7 @@
 #[path = "../src/abi.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the supervisor's side")]
 mod abi;
+mod filter;
 mod mounts;
 mod plan;
 mod privileges;
@@ -39,15 +40,15 @@ fn main(plan_fd: Fd, control: Fd) -> ! {
         Ok(plan) => plan,
         Err(errno) => steps::fail_on(control, u32::MAX, errno.into()),
     };
-    let mut context = steps::Context { plan, old_root: None };
+    let mut context = steps::Context { plan, old_root: None, teller: None, listener: None };
     for (index, step) in plan.steps.iter().enumerate() {
         if step.op == Op::Fork as u32 {
             match target::fork() {
-                Ok(target::Forked::Init { process, exec_pipe }) => {
+                Ok(target::Forked::Init { process, teller }) => {
                     target::let_go(&plan);
-                    watch::run(plan, index, process, exec_pipe)
+                    watch::run(plan, index, process, teller)
                 }
-                Ok(target::Forked::Target { exec_pipe }) => become_target(context, index + 1, exec_pipe),
+                Ok(target::Forked::Target { teller }) => become_target(context, index + 1, teller),
                 Err(fault) => steps::fail(&plan, index, fault),
             }
         }
@@ -59,11 +60,12 @@ fn main(plan_fd: Fd, control: Fd) -> ! {
 }
 
 /// The rest of the plan, in the process that becomes the program.
-fn become_target(mut context: steps::Context, first: usize, exec_pipe: Fd) -> ! {
+fn become_target(mut context: steps::Context, first: usize, teller: Fd) -> ! {
     let plan = context.plan;
+    context.teller = Some(teller);
     for (index, step) in plan.steps.iter().enumerate().skip(first) {
         if step.op == Op::Exec as u32 {
-            target::exec(&plan, index, exec_pipe);
+            target::exec(&plan, index);
         }
         if let Err(fault) = steps::run(&mut context, step) {
             steps::fail(&plan, index, fault);

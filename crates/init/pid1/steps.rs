@@ -3,7 +3,7 @@
 use crate::plan::Plan;
 use crate::sys::{self, Errno, Fd};
 use crate::wire::{self, Message as _, Op, Record, RecordKind, Step};
-use crate::{mounts, privileges, system, target, verify};
+use crate::{filter, mounts, privileges, system, target, verify};
 
 /// What steps share.
 pub(crate) struct Context {
@@ -11,6 +11,10 @@ pub(crate) struct Context {
     pub(crate) plan: Plan,
     /// The host's root, from the step that leaves it reachable to the step that lets it go.
     pub(crate) old_root: Option<Fd>,
+    /// In the process that becomes the program: where PID 1 hears of the exec.
+    pub(crate) teller: Option<Fd>,
+    /// In the same process: what PID 1 will listen on for the exec.
+    pub(crate) listener: Option<Fd>,
 }
 
 /// Why a step failed.
@@ -84,6 +88,15 @@ pub(crate) fn run(context: &mut Context, step: &Step) -> Result<(), Fault> {
         Some(Op::Signals) => target::signals(plan),
         Some(Op::VerifyProcess) => verify::process(plan),
         Some(Op::VerifyProgram) => verify::program(plan, step),
+        Some(Op::ExecOnce) => {
+            context.listener = Some(filter::exec_once(plan, step)?);
+            Ok(())
+        }
+        Some(Op::Announce) => {
+            let teller = context.teller.ok_or(Fault::plain(wire::fault::BAD_PLAN))?;
+            target::announce(plan, teller, context.listener)
+        }
+        Some(Op::Filter) => filter::policy(plan, step),
         Some(Op::Fork | Op::Exec) | None => Err(Fault::plain(wire::fault::BAD_PLAN)),
     }
 }

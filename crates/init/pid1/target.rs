@@ -14,12 +14,12 @@ pub(crate) enum Forked {
         /// The program's process.
         process: i32,
         /// Says when the program was started, then ends when it runs (or died).
-        exec_pipe: Fd,
+        teller: Fd,
     },
     /// The program's process goes on.
     Target {
         /// The other end.
-        exec_pipe: Fd,
+        teller: Fd,
     },
 }
 
@@ -30,16 +30,16 @@ pub(crate) fn fork() -> Result<Forked, Fault> {
     sys::reset_signal(abi::SIGCHLD.unsigned_abs())?;
     // The supervisor has blocked every signal already; the signalfd that reaping waits for rests on it.
     sys::set_signal_mask(u64::MAX)?;
-    let (read, write) = sys::pipe()?;
-    let (read, write) = (above_streams(read)?, above_streams(write)?);
+    let (here, there) = sys::socket_pair()?;
+    let (here, there) = (above_streams(here)?, above_streams(there)?);
     match sys::fork()? {
         Some(process) => {
-            sys::close(write)?;
-            Ok(Forked::Init { process, exec_pipe: read })
+            sys::close(there)?;
+            Ok(Forked::Init { process, teller: here })
         }
         None => {
-            sys::close(read)?;
-            Ok(Forked::Target { exec_pipe: write })
+            sys::close(here)?;
+            Ok(Forked::Target { teller: there })
         }
     }
 }
@@ -204,36 +204,27 @@ pub(crate) fn signals(plan: &Plan) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Writes the whole of a message, or ends.
-fn must_say(plan: &Plan, index: usize, to: Fd, message: &[u8]) {
-    match sys::write(to, message) {
-        Ok(length) if length == message.len() => {}
-        Ok(_) => steps::fail(plan, index, Fault::mismatch(0)),
-        Err(errno) => steps::fail(plan, index, errno.into()),
-    }
+/// Says that all is verified, and when the program starts; PID 1 gets what it listens on for the exec. From here
+/// on this process makes no call but those of the policy's filter and the exec.
+pub(crate) fn announce(plan: &Plan, teller: Fd, listener: Option<Fd>) -> Result<(), Fault> {
+    let time_ns = sys::monotonic_ns();
+    let ready = Record { kind: RecordKind::Ready as u32, time_ns, ..Record::default() };
+    // Nobody runs anything unheard: without this word there would be no receipt.
+    expect(sys::write(Fd(plan.header.control), ready.bytes())? == ready.bytes().len(), 0)?;
+    let time = time_ns.to_ne_bytes();
+    expect(sys::send(teller, &time, listener)? == time.len(), 0)
 }
 
-/// Says that all is verified, says when, and executes the program.
-pub(crate) fn exec(plan: &Plan, index: usize, exec_pipe: Fd) -> ! {
+/// Executes the program. What fails here is told by the exit status, which PID 1 reads: the policy's filter need
+/// not allow anything else.
+pub(crate) fn exec(plan: &Plan, index: usize) -> ! {
     let header = plan.header;
     let (Some(arguments), Some(environment)) =
         (plan.pointers(header.arguments), plan.pointers(header.environment))
     else {
         steps::fail(plan, index, Fault::plain(fault::BAD_PLAN));
     };
-    let time_ns = sys::monotonic_ns();
-    let ready = Record { kind: RecordKind::Ready as u32, time_ns, ..Record::default() };
-    // Nobody runs anything unheard: without this word there would be no receipt.
-    must_say(plan, index, Fd(header.control), ready.bytes());
-    must_say(plan, index, exec_pipe, &time_ns.to_ne_bytes());
     // SAFETY: `pointers` made arrays of addresses of terminated strings in the mapped plan, ended by null.
     let errno = unsafe { sys::execve(plan.text(header.program), arguments, environment) };
-    let record = Record {
-        kind: RecordKind::ExecFailed as u32,
-        step: index as u32,
-        errno: errno.0,
-        ..Record::default()
-    };
-    steps::send(plan, &record);
-    sys::exit(126)
+    sys::exit(errno.0)
 }

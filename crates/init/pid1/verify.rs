@@ -1,5 +1,7 @@
 //! Reading back: what the kernel says now, not what a call reported. A call that lied is caught here.
 
+use core::ffi::CStr;
+
 use crate::abi;
 use crate::plan::Plan;
 use crate::steps::{Fault, expect};
@@ -7,10 +9,55 @@ use crate::sys::{self, Fd};
 use crate::text::{Lines, number, words};
 use crate::wire::{Op, Step, detail, fault, mount};
 
+/// A line of a process' status about its privileges: does it say what the plan does, and what it is about.
+fn privilege(name: &[u8], value: Option<&[u8]>, keep: u64) -> Option<(bool, u64)> {
+    let holds = value.and_then(|word| number(word, 16)) == Some(keep);
+    Some(match name {
+        b"CapInh:" => (holds, detail::INHERITABLE),
+        b"CapPrm:" => (holds, detail::PERMITTED),
+        b"CapEff:" => (holds, detail::EFFECTIVE),
+        b"CapBnd:" => (holds, detail::BOUNDING),
+        b"CapAmb:" => (holds, detail::AMBIENT),
+        b"NoNewPrivs:" => (value == Some(b"1"), detail::NO_NEW_PRIVILEGES),
+        _ => return None,
+    })
+}
+
+/// Another process, about to execute the program, has the plan's privileges and two filters more than this one.
+pub(crate) fn confined(plan: &Plan, status: &CStr) -> Result<(), Fault> {
+    let wanted = filters(c"/proc/self/status")? + 2;
+    let mut found = 0_u32;
+    let mut lines = Lines::open(status)?;
+    while let Some(line) = lines.next()? {
+        let mut words = words(line);
+        let Some(name) = words.next() else { continue };
+        if let Some((holds, which)) = privilege(name, words.next(), plan.header.capabilities) {
+            expect(holds, which)?;
+            found += 1;
+        }
+    }
+    lines.close()?;
+    expect(found == 6, detail::INCOMPLETE)?;
+    expect(filters(status)? == wanted, detail::FILTERS)
+}
+
+/// How many filters of system calls a process has.
+fn filters(status: &CStr) -> Result<u64, Fault> {
+    let mut lines = Lines::open(status)?;
+    let mut count = None;
+    while let Some(line) = lines.next()? {
+        let mut words = words(line);
+        if words.next() == Some(b"Seccomp_filters:") {
+            count = words.next().and_then(|word| number(word, 10));
+        }
+    }
+    lines.close()?;
+    count.ok_or(Fault::mismatch(detail::INCOMPLETE))
+}
+
 /// Capabilities, ids, groups, no_new_privs and signals of this process, from one reading of its status.
 pub(crate) fn process(plan: &Plan) -> Result<(), Fault> {
     let header = plan.header;
-    let keep = header.capabilities;
     let mut found = 0_u32;
     let mut lines = Lines::open(c"/proc/self/status")?;
     while let Some(line) = lines.next()? {
@@ -22,13 +69,9 @@ pub(crate) fn process(plan: &Plan) -> Result<(), Fault> {
             let wanted = Some(u64::from(wanted));
             value.and_then(|word| number(word, 10)) == wanted
         };
+        let privilege = privilege(name, value, header.capabilities);
         let (holds, which) = match name {
-            b"CapInh:" => (hex == Some(keep), detail::INHERITABLE),
-            b"CapPrm:" => (hex == Some(keep), detail::PERMITTED),
-            b"CapEff:" => (hex == Some(keep), detail::EFFECTIVE),
-            b"CapBnd:" => (hex == Some(keep), detail::BOUNDING),
-            b"CapAmb:" => (hex == Some(keep), detail::AMBIENT),
-            b"NoNewPrivs:" => (value == Some(b"1"), detail::NO_NEW_PRIVILEGES),
+            _ if privilege.is_some() => privilege.unwrap_or_default(),
             b"Uid:" => (ids(header.uid) && words.all(|word| Some(word) == value), detail::UID),
             b"Gid:" => (ids(header.gid) && words.all(|word| Some(word) == value), detail::GID),
             b"Groups:" => (value.is_none() || header.no_groups == 0, detail::GROUPS),

@@ -5,11 +5,12 @@
 //! the kernel kills a PID namespace with its PID 1.
 
 use crate::abi::{self, PollFd, Rusage, Timespec};
+use crate::filter;
 use crate::plan::Plan;
 use crate::steps::{self, Fault};
 use crate::sys::{self, Errno, Fd};
-use crate::text::{Decimal, Lines, number};
-use crate::wire::{Command, CommandKind, Message as _, NO_FD, Record, RecordKind, ended, fault};
+use crate::text::{Lines, number};
+use crate::wire::{Command, CommandKind, Message as _, NO_FD, Record, RecordKind, detail, ended, fault};
 
 /// How long after the kill the last processes may take to go before the end is reported without them.
 const LAST_WAIT_NS: u64 = 1_000_000_000;
@@ -19,10 +20,14 @@ struct Watch {
     plan: Plan,
     fork_step: usize,
     process: i32,
-    /// `None` when the program runs, or never will.
-    exec_pipe: Option<Fd>,
+    /// Tells of the exec; `None` when the program runs, or never will.
+    teller: Option<Fd>,
+    /// Where the one exec of the program is answered, until it is.
+    listener: Option<Fd>,
     /// When the program was started: before its exec is proven, when its process was.
     started_ns: u64,
+    /// The program's process has said its last word before the exec.
+    announced: bool,
     started: bool,
     /// Raw status, when it has ended.
     status: Option<i32>,
@@ -43,7 +48,7 @@ struct Watch {
 const REAPED_AT_ONCE: usize = 256;
 
 /// Watches until the end.
-pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, exec_pipe: Fd) -> ! {
+pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, teller: Fd) -> ! {
     // The supervisor blocked every signal around the start; nothing here ever unblocks one.
     let signals = match sys::signalfd(1 << (abi::SIGCHLD - 1)) {
         Ok(signals) => signals,
@@ -54,8 +59,10 @@ pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, exec_pipe: Fd) -> 
         plan,
         fork_step,
         process,
-        exec_pipe: Some(exec_pipe),
+        teller: Some(teller),
+        listener: None,
         started_ns,
+        announced: false,
         started: false,
         status: None,
         usage: Rusage::default(),
@@ -79,20 +86,25 @@ impl Watch {
     fn turn(&mut self, signals: Fd) {
         let header = self.plan.header;
         let watched = |fd| PollFd { fd, events: abi::POLLIN, revents: 0 };
-        let pipe = self.exec_pipe.map_or(NO_FD, |pipe| pipe.0);
+        let number = |file: Option<Fd>| file.map_or(NO_FD, |file| file.0);
         let mut files =
-            [watched(header.supervisor), watched(header.control), watched(pipe), watched(signals.0)];
+            [header.supervisor, header.control, number(self.teller), number(self.listener), signals.0]
+                .map(watched);
         match sys::poll(&mut files, self.time_left()) {
             Ok(_) | Err(Errno(abi::EINTR)) => {}
             Err(errno) => steps::fail(&self.plan, self.fork_step, errno.into()),
         }
-        let [supervisor, control, pipe, signals_ready] = files.map(|file| file.revents != 0);
+        let exec_events = files[3].revents;
+        let [supervisor, control, teller, _, signals_ready] = files.map(|file| file.revents != 0);
         if supervisor {
             // The owner is gone: so is everything here.
             sys::exit(125);
         }
-        if pipe {
-            self.read_exec_pipe();
+        if teller {
+            self.hear_of_exec();
+        }
+        if exec_events != 0 {
+            self.answer_exec(exec_events & abi::POLLIN != 0);
         }
         if signals_ready {
             let mut record = [0_u8; 128];
@@ -117,24 +129,28 @@ impl Watch {
         Some(Timespec { seconds: (left / 1_000_000_000) as i64, nanoseconds: (left % 1_000_000_000) as i64 })
     }
 
-    /// The pipe says when the program was started; its end says that the program runs, or that its process
+    /// The socket says when the program was started; its end says that the program runs, or that its process
     /// died. End-of-file alone is never success: the kernel is asked.
-    fn read_exec_pipe(&mut self) {
-        let Some(pipe) = self.exec_pipe else { return };
+    fn hear_of_exec(&mut self) {
+        let Some(teller) = self.teller else { return };
         let mut time = [0_u8; 8];
-        match sys::read(pipe, &mut time) {
-            Ok(8) => {
-                self.started_ns = u64::from_ne_bytes(time);
+        match sys::receive(teller, &mut time) {
+            Ok((8, listener)) => {
+                (self.announced, self.started_ns) = (true, u64::from_ne_bytes(time));
                 if self.deadline_ns.is_some() {
                     self.deadline_ns = deadline(&self.plan, self.started_ns);
                 }
+                if filter::answers_exec(&self.plan) && listener.is_none() {
+                    self.fail_exec(Fault::mismatch(detail::NO_FILTER));
+                }
+                self.listener = listener;
                 return;
             }
             Err(Errno(abi::EINTR | abi::EAGAIN)) => return,
             Ok(_) | Err(_) => {}
         }
-        let _nothing_left_to_read = sys::close(pipe);
-        self.exec_pipe = None;
+        let _nothing_left_to_read = sys::close(teller);
+        self.teller = None;
         if has_executed(self.process) {
             self.started = true;
             let record =
@@ -143,11 +159,37 @@ impl Watch {
         }
     }
 
+    /// The exec of the program waits to be let through, once: then nobody listens any more, and the kernel answers
+    /// every other one with ENOSYS. When nothing waits, nobody is left who could ask.
+    fn answer_exec(&mut self, waits: bool) {
+        let Some(listener) = self.listener else { return };
+        if waits {
+            match filter::answer(&self.plan, listener, self.process) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(fault) => self.fail_exec(fault),
+            }
+        }
+        self.listener = None;
+        if let Err(errno) = sys::close(listener) {
+            self.fail_exec(errno.into());
+        }
+    }
+
+    fn fail_exec(&self, fault: Fault) -> ! {
+        steps::fail(&self.plan, self.exec_step(), fault)
+    }
+
+    /// The last step executes the program.
+    const fn exec_step(&self) -> usize {
+        self.plan.steps.len().saturating_sub(1)
+    }
+
     /// Reaps whatever has ended: orphans too.
     fn reap(&mut self) {
         // A program that has already ended must be asked for its exec before its remains are gone.
-        while self.exec_pipe.is_some() && self.pipe_is_ready() {
-            self.read_exec_pipe();
+        while self.teller.is_some() && self.teller_is_ready() {
+            self.hear_of_exec();
         }
         self.more_to_reap = true;
         for _ in 0..REAPED_AT_ONCE {
@@ -175,8 +217,8 @@ impl Watch {
         }
     }
 
-    fn pipe_is_ready(&self) -> bool {
-        let fd = self.exec_pipe.map_or(NO_FD, |pipe| pipe.0);
+    fn teller_is_ready(&self) -> bool {
+        let fd = self.teller.map_or(NO_FD, |teller| teller.0);
         let mut files = [PollFd { fd, events: abi::POLLIN, revents: 0 }];
         sys::poll(&mut files, Some(Timespec::default())) == Ok(1)
     }
@@ -196,14 +238,15 @@ impl Watch {
     /// The program ended, so the sandbox does: everything that it left running is killed.
     fn program_ended(&mut self, status: i32) {
         if !self.started {
-            let record = Record {
-                kind: RecordKind::Failed as u32,
-                step: self.fork_step as u32,
-                errno: fault::DIED,
-                status,
-                ended: self.ended,
-                ..Record::default()
+            // After its announcement the process says with its exit status why the exec failed (wait(2)).
+            let announced = self.announced && status & 0x7f == 0;
+            let (kind, step, errno) = if announced {
+                (RecordKind::ExecFailed, self.exec_step(), status >> 8 & 0xff)
+            } else {
+                (RecordKind::Failed, self.fork_step, fault::DIED)
             };
+            let (kind, step, ended) = (kind as u32, step as u32, self.ended);
+            let record = Record { kind, step, errno, status, ended, ..Record::default() };
             steps::send(&self.plan, &record);
             sys::exit(125);
         }
@@ -310,14 +353,7 @@ impl Watch {
 /// are the kernel's flags (proc_pid_stat(5)); the name before them may hold anything but ends at the last `)`.
 fn has_executed(process: i32) -> bool {
     let mut path = [0_u8; 40];
-    let digits = Decimal::of(process.unsigned_abs().into());
-    let parts = [b"/proc/".as_slice(), digits.text().to_bytes(), b"/stat"];
-    let mut length = 0;
-    for part in parts {
-        path[length..length + part.len()].copy_from_slice(part);
-        length += part.len();
-    }
-    let path = core::ffi::CStr::from_bytes_until_nul(&path).unwrap_or_default();
+    let path = filter::in_proc(&mut path, process, b"/stat");
     read_flags(path).is_ok_and(|flags| flags.is_some_and(|flags| flags & abi::PF_FORKNOEXEC == 0))
 }
 

@@ -35,6 +35,9 @@ numbers! {
     SYS_ioctl = 16 / 29,
     SYS_getpid = 39 / 172,
     SYS_socket = 41 / 198,
+    SYS_sendmsg = 46 / 211,
+    SYS_recvmsg = 47 / 212,
+    SYS_socketpair = 53 / 199,
     SYS_clone = 56 / 220,
     SYS_execve = 59 / 221,
     SYS_exit_group = 231 / 94,
@@ -69,8 +72,8 @@ numbers! {
     SYS_ppoll = 271 / 73,
     SYS_signalfd4 = 289 / 74,
     SYS_dup3 = 292 / 24,
-    SYS_pipe2 = 293 / 59,
     SYS_prlimit64 = 302 / 261,
+    SYS_seccomp = 317 / 277,
     SYS_execveat = 322 / 281,
     SYS_statx = 332 / 291,
     SYS_open_tree = 428 / 428,
@@ -160,8 +163,20 @@ constants! {
     PROT_READ: u32 = 1,
     PROT_WRITE: u32 = 2,
     MAP_PRIVATE: u32 = 2,
+    AF_UNIX: u32 = 1,
     AF_INET: u32 = 2,
     SOCK_DGRAM: u32 = 2,
+    SOCK_SEQPACKET: u32 = 5,
+    SOL_SOCKET: u32 = 1,
+    SCM_RIGHTS: u32 = 1,
+    MSG_NOSIGNAL: u32 = 0x4000,
+    MSG_CMSG_CLOEXEC: u32 = 0x4000_0000,
+    SECCOMP_SET_MODE_FILTER: u32 = 1,
+    SECCOMP_FILTER_FLAG_NEW_LISTENER: u32 = 8,
+    SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: u32 = 32,
+    SECCOMP_USER_NOTIF_FLAG_CONTINUE: u32 = 1,
+    SECCOMP_IOCTL_NOTIF_RECV: u32 = 0xc050_2100,
+    SECCOMP_IOCTL_NOTIF_SEND: u32 = 0xc018_2101,
     SOCK_CLOEXEC: u32 = 0o2_000_000,
     SIOCGIFFLAGS: u32 = 0x8913,
     SIOCSIFFLAGS: u32 = 0x8914,
@@ -180,6 +195,7 @@ constants! {
     S_IFMT: u32 = 0o170_000,
     S_IFDIR: u32 = 0o040_000,
     EPERM: i32 = 1,
+    ENOENT: i32 = 2,
     EINTR: i32 = 4,
     ESRCH: i32 = 3,
     RLIMIT_FSIZE: u32 = 1,
@@ -335,6 +351,59 @@ pub struct InterfaceRequest {
     pub rest: [u8; 22],
 }
 
+/// `struct msghdr` (sendmsg(2)).
+#[repr(C)]
+pub struct MessageHeader {
+    pub name: usize,
+    pub name_length: u64,
+    pub parts: usize,
+    pub part_count: usize,
+    pub control: usize,
+    pub control_length: usize,
+    pub flags: u64,
+}
+
+/// `struct cmsghdr` with room for one file descriptor (cmsg(3)).
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct PassedFile {
+    pub length: usize,
+    pub level: u32,
+    pub kind: u32,
+    pub file: i32,
+    pub padding: u32,
+}
+
+/// `struct sock_fprog` (seccomp(2)).
+#[repr(C)]
+pub struct FilterProgram {
+    pub length: u16,
+    pub instructions: usize,
+}
+
+/// `struct seccomp_notif` (seccomp_unotify(2)).
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Notification {
+    pub id: u64,
+    pub process: u32,
+    pub flags: u32,
+    pub number: i32,
+    pub architecture: u32,
+    pub instruction_pointer: u64,
+    pub arguments: [u64; 6],
+}
+
+/// `struct seccomp_notif_resp` (seccomp_unotify(2)).
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct NotificationAnswer {
+    pub id: u64,
+    pub value: i64,
+    pub error: i32,
+    pub flags: u32,
+}
+
 #[cfg(test)]
 mod layout_tests {
     extern crate std;
@@ -347,6 +416,13 @@ mod layout_tests {
         assert!(size_of::<super::Rusage>() <= size_of::<libc::rusage>());
         assert_eq!(size_of::<super::Utsname>(), size_of::<libc::utsname>());
         assert_eq!(size_of::<super::InterfaceRequest>(), size_of::<libc::ifreq>());
+        assert_eq!(size_of::<super::MessageHeader>(), size_of::<libc::msghdr>());
+        // SAFETY: arithmetic on a length only.
+        let one_file = unsafe { libc::CMSG_SPACE(4) } as usize;
+        assert_eq!(size_of::<super::PassedFile>(), one_file);
+        assert_eq!(size_of::<super::FilterProgram>(), size_of::<libc::sock_fprog>());
+        assert_eq!(size_of::<super::Notification>(), size_of::<libc::seccomp_notif>());
+        assert_eq!(size_of::<super::NotificationAnswer>(), size_of::<libc::seccomp_notif_resp>());
         assert_eq!(size_of::<super::PollFd>(), size_of::<libc::pollfd>());
         assert_eq!(size_of::<super::CloneArgs>(), size_of::<libc::clone_args>());
         assert_eq!(

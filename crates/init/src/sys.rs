@@ -228,12 +228,46 @@ pub fn duplicate_above(file: Fd, lowest: u32) -> Result<Fd> {
     unsafe { call!(nr::SYS_fcntl, file.0, abi::F_DUPFD_CLOEXEC, lowest) }.map(fd)
 }
 
-/// pipe2(2), close-on-exec.
-pub fn pipe() -> Result<(Fd, Fd)> {
-    let mut ends = [0_i32; 2];
+/// socketpair(2) of a local socket that keeps messages apart, close-on-exec.
+pub fn socket_pair() -> Result<(Fd, Fd)> {
+    // A kernel that says yes and does nothing leaves what cannot be used.
+    let mut ends = [-1_i32; 2];
+    let kind = abi::SOCK_SEQPACKET | abi::SOCK_CLOEXEC;
     // SAFETY: room for two numbers.
-    unsafe { call!(nr::SYS_pipe2, ends.as_mut_ptr(), abi::O_CLOEXEC) }?;
+    unsafe { call!(nr::SYS_socketpair, abi::AF_UNIX, kind, 0, ends.as_mut_ptr()) }?;
     Ok((Fd(ends[0]), Fd(ends[1])))
+}
+
+/// The message that `part` and `passed` make; both must outlive its use.
+fn message(part: &[usize; 2], passed: Option<&mut abi::PassedFile>) -> abi::MessageHeader {
+    let control_length = if passed.is_some() { size_of::<abi::PassedFile>() } else { 0 };
+    let control = passed.map_or(0, |passed| core::ptr::from_mut(passed) as usize);
+    let parts = core::ptr::from_ref(part) as usize;
+    abi::MessageHeader { name: 0, name_length: 0, parts, part_count: 1, control, control_length, flags: 0 }
+}
+
+/// sendmsg(2) of bytes, with an open file when there is one (unix(7), `SCM_RIGHTS`).
+pub fn send(to: Fd, bytes: &[u8], file: Option<Fd>) -> Result<usize> {
+    let part = [bytes.as_ptr() as usize, bytes.len()];
+    let length = core::mem::offset_of!(abi::PassedFile, padding);
+    let (level, kind) = (abi::SOL_SOCKET, abi::SCM_RIGHTS);
+    let mut passed = file.map(|file| abi::PassedFile { length, level, kind, file: file.0, padding: 0 });
+    let header = message(&part, passed.as_mut());
+    // SAFETY: the header points to one part and at most one control message, alive in this frame.
+    unsafe { call!(nr::SYS_sendmsg, to.0, &raw const header, abi::MSG_NOSIGNAL) }
+}
+
+/// recvmsg(2) of bytes, and the open file that came with them.
+pub fn receive(from: Fd, buffer: &mut [u8]) -> Result<(usize, Option<Fd>)> {
+    let part = [buffer.as_mut_ptr() as usize, buffer.len()];
+    let mut passed = abi::PassedFile { file: -1, ..abi::PassedFile::default() };
+    let mut header = message(&part, Some(&mut passed));
+    // SAFETY: as in `send`; the kernel writes no more than the lengths allow.
+    let length = unsafe { call!(nr::SYS_recvmsg, from.0, &raw mut header, abi::MSG_CMSG_CLOEXEC) }?;
+    // SAFETY: initialised above, alive, written by nobody now; read anew because the kernel wrote it.
+    let passed = unsafe { core::ptr::read_volatile(&raw const passed) };
+    let came = passed.level == abi::SOL_SOCKET && passed.kind == abi::SCM_RIGHTS && passed.file >= 0;
+    Ok((length, came.then_some(Fd(passed.file))))
 }
 
 /// fcntl(2) `F_GETFD`.
@@ -265,6 +299,32 @@ pub fn map_private(file: Fd, length: usize) -> Result<usize> {
 pub fn interface_ioctl(socket: Fd, operation: u32, request: &mut abi::InterfaceRequest) -> Result<()> {
     // SAFETY: both operations read and write one `struct ifreq`.
     unsafe { call!(nr::SYS_ioctl, socket.0, operation, core::ptr::from_mut(request)) }.map(drop)
+}
+
+/// seccomp(2) `SECCOMP_SET_MODE_FILTER`. `instructions` are eight bytes each (`struct sock_filter`). Answers the
+/// listener where the flags ask for one.
+pub fn set_filter(instructions: &[u8], flags: u32) -> Result<Fd> {
+    let length = (instructions.len() / 8) as u16;
+    let program = abi::FilterProgram { length, instructions: instructions.as_ptr() as usize };
+    // SAFETY: the program points to `length` whole instructions; the kernel copies and checks them.
+    unsafe { call!(nr::SYS_seccomp, abi::SECCOMP_SET_MODE_FILTER, flags, &raw const program) }.map(fd)
+}
+
+/// ioctl(2) `SECCOMP_IOCTL_NOTIF_RECV`: the call that waits for an answer.
+pub fn next_notification(listener: Fd) -> Result<abi::Notification> {
+    // The kernel wants it zeroed.
+    let mut notification = abi::Notification::default();
+    // SAFETY: room for one structure.
+    unsafe { call!(nr::SYS_ioctl, listener.0, abi::SECCOMP_IOCTL_NOTIF_RECV, &raw mut notification) }?;
+    Ok(notification)
+}
+
+/// ioctl(2) `SECCOMP_IOCTL_NOTIF_SEND`: lets the call `id` go on as it was made.
+pub fn let_continue(listener: Fd, id: u64) -> Result<()> {
+    let flags = abi::SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    let answer = abi::NotificationAnswer { id, flags, ..abi::NotificationAnswer::default() };
+    // SAFETY: one whole structure.
+    unsafe { call!(nr::SYS_ioctl, listener.0, abi::SECCOMP_IOCTL_NOTIF_SEND, &raw const answer) }.map(drop)
 }
 
 /// socket(2).

@@ -129,13 +129,20 @@ pub enum Op {
     VerifyProcess,
     /// Compare the program with what the supervisor saw. `a`: device, `b`: inode.
     VerifyProgram,
+    /// Let exec be answered by PID 1, once, and prove it. `text`: the filter; `a`: its bytes; `b`, `c`, `d`: prctl(`b`,
+    /// `c`) answers the error number `d`, which nothing but this filter does.
+    ExecOnce,
+    /// Say that all is verified, and when the program starts: after this its process says nothing more.
+    Announce,
+    /// Set the filter of system calls, and prove it. As `ExecOnce`.
+    Filter,
     /// Execute the program.
     Exec,
 }
 
 impl Op {
     /// Every step, in numeric order.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 40] = [
         Self::AwaitMaps,
         Self::Conceal,
         Self::DropGroups,
@@ -172,6 +179,9 @@ impl Op {
         Self::Signals,
         Self::VerifyProcess,
         Self::VerifyProgram,
+        Self::ExecOnce,
+        Self::Announce,
+        Self::Filter,
         Self::Exec,
     ];
 
@@ -334,6 +344,10 @@ pub mod detail {
     pub const DUMPABLE: u64 = 18;
     /// An open file would pass to the program; its number is added, shifted by 32 bits.
     pub const OPEN_FILE: u64 = 19;
+    /// A filter that was set is not on.
+    pub const NO_FILTER: u64 = 22;
+    /// The number of filters of the process.
+    pub const FILTERS: u64 = 23;
 }
 
 /// What the supervisor says. The numbers are private to one build.

@@ -192,6 +192,8 @@ fn mismatch(plan: &Plan, record: &Record) -> Problem {
         detail::USER_NAMESPACE => "another user namespace could be made",
         detail::NOT_PID_1 => "the sandbox's first process is not PID 1",
         detail::DUMPABLE => "PID 1 can be traced",
+        detail::NO_FILTER => "its filter of system calls is not on",
+        detail::FILTERS => "the program's process has other filters of system calls",
         detail::OPEN_FILE => "a file would stay open",
         _ => "what it says now is something else",
     };
@@ -210,6 +212,16 @@ fn kernel_error(step: Option<&Step>, number: i32) -> Problem {
         (Some(Step::Loopback), libc::EPERM)
         | (Some(Step::Private | Step::Root { .. }), libc::EPERM | libc::EACCES) => {
             "user namespaces give no capabilities here (AppArmor?): see kernel.apparmor_restrict_unprivileged_userns"
+        }
+        (Some(Step::ExecOnce { .. }), libc::EBUSY) => {
+            "another filter around this process already has a listener (a container?): use a profile that allows execve"
+        }
+        (Some(Step::ExecOnce { .. } | Step::Filter { .. }), libc::EINVAL | libc::ENOSYS) => {
+            "this kernel cannot filter system calls so: use Linux 6.1 or later with CONFIG_SECCOMP_FILTER; \
+             --allow-degraded=kernel-surface does without"
+        }
+        (Some(Step::Exec { .. }), libc::EINVAL) => {
+            "this kernel cannot let a watched exec go on: use Linux 6.1 or later"
         }
         (Some(Step::Keyring), libc::EDQUOT) => {
             "each sandbox has a keyring, and this user has as many as it may: raise kernel.keys.maxkeys, or end some"

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ringfence_init::wire::{self, Header, Message as _, NO_FD, Op};
 use ringfence_policy::Problem;
+use ringfence_seccomp::{Program, sentinel};
 
 use crate::plan::{MountFlags, Plan, Step};
 
@@ -104,6 +105,19 @@ impl Image {
         array
     }
 
+    /// A filter, and the call that proves it.
+    fn filter(&mut self, program: &Program, which: u32, base: wire::Step) -> wire::Step {
+        let text = self.offset();
+        for instruction in program.instructions() {
+            self.bytes.extend(instruction.code.to_ne_bytes());
+            self.bytes.extend([instruction.jt, instruction.jf]);
+            self.bytes.extend(instruction.k.to_ne_bytes());
+        }
+        let length = u64::from(self.offset() - text);
+        let (option, errno) = (u64::from(sentinel::OPTION), u64::from(sentinel::ERRNO));
+        wire::Step { text, a: length, b: option, c: u64::from(which), d: errno, ..base }
+    }
+
     /// The step's number, with what it carries.
     fn step(&mut self, step: &Step, tree: Option<&i32>) -> wire::Step {
         let base = wire::Step { op: op(step) as u32, ..wire::Step::default() };
@@ -162,6 +176,8 @@ impl Image {
             Step::VerifyProgram { file, .. } => {
                 wire::Step { a: device_words(file.device), b: file.inode, ..base }
             }
+            Step::ExecOnce { program } => self.filter(program, sentinel::EXEC_ONCE, base),
+            Step::Filter { program, .. } => self.filter(program, sentinel::FILTER, base),
             _ => base,
         }
     }
@@ -206,6 +222,9 @@ const fn op(step: &Step) -> Op {
         Step::Signals => Op::Signals,
         Step::VerifyProcess => Op::VerifyProcess,
         Step::VerifyProgram { .. } => Op::VerifyProgram,
+        Step::ExecOnce { .. } => Op::ExecOnce,
+        Step::Announce => Op::Announce,
+        Step::Filter { .. } => Op::Filter,
         Step::Exec { .. } => Op::Exec,
     }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
 use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Network, OutputLimit, Policy, Problem};
+use ringfence_seccomp::Program;
 
+use crate::filter::{Filters, filters};
 use crate::host::{Host, NAMESPACES};
 use crate::identity::{Identity, Writer};
 use crate::layout::{Node, Rank};
@@ -67,6 +69,9 @@ pub enum Step {
     Signals,
     VerifyProcess,
     VerifyProgram { path: PathBuf, file: SameFile },
+    ExecOnce { program: Program },
+    Announce,
+    Filter { program: Program, summary: String },
     Exec { path: PathBuf },
 }
 
@@ -80,6 +85,7 @@ pub struct Plan {
     pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) capabilities: u64,
     pub(crate) umask: u32,
+    pub(crate) filter_kills: bool,
     pub(crate) deadline_ns: u64,
     pub(crate) grace_ns: u64,
     pub(crate) output: Option<OutputLimit>,
@@ -182,10 +188,11 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         Step::NoNewPrivileges,
         Step::Fork,
     ]);
-    become_the_program(&mut steps, policy, resolved, host)?;
+    let filters = filters(policy, resolved.start)?;
+    become_the_program(&mut steps, policy, resolved, host, filters.as_ref())?;
     let ns = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     Ok(Plan {
-        receipt: receipt::rows(policy, resolved, host, &identity, &namespaces),
+        receipt: receipt::rows(policy, resolved, host, &identity, filters.as_ref()),
         steps,
         identity,
         namespaces,
@@ -193,6 +200,7 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         environment: resolved.environment.clone().into_iter().collect(),
         capabilities,
         umask: host.umask,
+        filter_kills: filters.is_some_and(|filters| filters.kills),
         deadline_ns: policy.limits.timeout.map_or(0, ns),
         grace_ns: ns(policy.limits.grace()),
         output: policy.limits.output,
@@ -378,6 +386,7 @@ fn become_the_program(
     policy: &Policy,
     resolved: &Resolved,
     host: &Host,
+    filters: Option<&Filters>,
 ) -> Result<(), Problem> {
     let path = resolved.program.clone();
     steps.extend([Step::Session, Step::Streams]);
@@ -389,15 +398,22 @@ fn become_the_program(
         Step::VerifyProcess,
         Step::VerifyProgram { path: path.clone(), file: resolved.program_file },
     ]);
-    // Last: a small limit must not hinder the steps themselves.
+    if let Some(program) = filters.and_then(|filters| filters.exec_once.clone()) {
+        steps.push(Step::ExecOnce { program });
+    }
+    // Late: a small limit must not hinder the steps themselves.
     limits(steps, policy, host)?;
+    steps.push(Step::Announce);
+    if let Some(filters) = filters {
+        steps.push(Step::Filter { program: filters.policy.clone(), summary: filters.summary.clone() });
+    }
     steps.push(Step::Exec { path });
     Ok(())
 }
 
 fn limits(steps: &mut Vec<Step>, policy: &Policy, host: &Host) -> Result<(), Problem> {
     // A core limit of 1 keeps a piped core handler of the host from running; 0 does not (fs/coredump.c). The
-    // program may lower it: only a syscall filter can forbid that.
+    // filter of system calls keeps the program from lowering it.
     let core = host.hard_limits.get(&abi::RLIMIT_CORE).copied().flatten().unwrap_or(u64::MAX).min(1);
     steps.push(Step::Limit { name: "core", resource: abi::RLIMIT_CORE, soft: core, hard: core });
     let limits = &policy.limits;
@@ -475,9 +491,7 @@ impl fmt::Display for Step {
             }
             Self::NoNewPrivileges => f.write_str("set no_new_privs"),
             Self::VerifyMounts => f.write_str("verify every mount"),
-            Self::VerifyNamespace { name, .. } => {
-                write!(f, "verify that the {name} namespace is not the host's")
-            }
+            Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is its own"),
             Self::CloseFiles => f.write_str("close inherited files"),
             Self::Fork => f.write_str("start the program's process; what follows is its own"),
             Self::Session => f.write_str("lead a session of its own"),
@@ -490,6 +504,13 @@ impl fmt::Display for Step {
             Self::VerifyProcess => f.write_str("verify capabilities, ids, groups, no_new_privs, signals"),
             Self::VerifyProgram { path, .. } => {
                 write!(f, "verify that {} is the file that was found", path.display())
+            }
+            Self::ExecOnce { .. } => {
+                f.write_str("have PID 1 answer every exec: the program's own, and no other")
+            }
+            Self::Announce => f.write_str("say that all is verified, and when it starts"),
+            Self::Filter { program, summary } => {
+                write!(f, "filter system calls ({summary}; {} instructions)", program.instructions().len())
             }
             Self::Exec { path } => write!(f, "execute {}", path.display()),
         }

@@ -1,7 +1,9 @@
 //! The receipt: which kernel layers hold which guarantee here.
 
 use ringfence_policy::{Beyond, Guarantee, GuaranteeRow, Network, Policy, Status};
+use ringfence_seccomp::Violation;
 
+use crate::filter::Filters;
 use crate::host::Host;
 use crate::identity::{Identity, Writer};
 use crate::layout::{Node, Rank};
@@ -13,7 +15,7 @@ pub(crate) fn rows(
     resolved: &Resolved,
     host: &Host,
     identity: &Identity,
-    namespaces: &[&str],
+    filters: Option<&Filters>,
 ) -> Vec<GuaranteeRow> {
     let mut rows = vec![
         files(resolved, host, identity),
@@ -28,17 +30,15 @@ pub(crate) fn rows(
             "only its own processes can be seen, signalled or traced",
         ),
     ];
-    if namespaces.contains(&"net") {
+    if policy.network == Network::None {
         rows.push(row(Guarantee::Network, &["network namespace"], "its own loopback and nothing else"));
     }
-    rows.push(ipc(policy));
+    rows.push(ipc(policy, filters.is_some()));
     rows.push(privileges(policy));
-    rows.push(partial(
-        Guarantee::KernelSurface,
-        &["no capabilities", "no further user namespace"],
-        "this version has no syscall filter: RLIMIT_CORE can be lowered to 0, which lets a piped core handler of the \
-         host run after a crash",
-    ));
+    rows.push(kernel_surface(policy, filters));
+    if policy.limits.pids == Some(1) {
+        rows.push(row(Guarantee::Pids, &["seccomp filter"], "no child and no thread"));
+    }
     if let Some(timeout) = policy.limits.timeout {
         let detail = format!(
             "ends after {} ms, killed {} ms later",
@@ -152,11 +152,31 @@ fn output(policy: &Policy) -> Option<GuaranteeRow> {
     }
 }
 
-fn ipc(policy: &Policy) -> GuaranteeRow {
+fn kernel_surface(policy: &Policy, filters: Option<&Filters>) -> GuaranteeRow {
+    let layers = ["seccomp filter", "no capabilities", "no further user namespace"];
+    let Some(filters) = filters else {
+        let detail = "no filter of system calls; a piped core handler of the host may run after a crash";
+        let waived = row(Guarantee::KernelSurface, &layers[1..], detail);
+        return GuaranteeRow { status: Status::Waived, ..waived };
+    };
+    let once =
+        if filters.exec_once.is_some() { "; it executes itself, once, and no other program" } else { "" };
+    let detail = format!("{}{once}", filters.summary);
+    if policy.on_violation == Violation::Log {
+        return partial(Guarantee::KernelSurface, &layers, &detail);
+    }
+    row(Guarantee::KernelSurface, &layers, &detail)
+}
+
+fn ipc(policy: &Policy, filtered: bool) -> GuaranteeRow {
+    if policy.network == Network::None && filtered {
+        let layers = ["IPC namespace", "network namespace", "seccomp filter"];
+        return row(Guarantee::Ipc, &layers, "no shared memory, queue, key or abstract socket of the host");
+    }
     if policy.network == Network::None {
         let layers = ["IPC namespace", "network namespace"];
-        let detail = "no shared memory, queue or abstract socket of the host; keys of its host user can be found by \
-                      serial number until there is a syscall filter";
+        let detail = "no shared memory, queue or abstract socket of the host; without a filter of system calls, keys of \
+                      its host user can be found by serial number";
         return partial(Guarantee::Ipc, &layers, detail);
     }
     partial(

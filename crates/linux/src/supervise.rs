@@ -368,6 +368,7 @@ impl Running {
         } else if self.final_record.is_none() {
             // The first word is the cause; what follows from it may say more, but later.
             self.final_record = Some(record);
+            self.ready &= record.kind != RecordKind::Failed as u32;
         }
     }
 
@@ -429,6 +430,8 @@ impl Running {
             Reason::Timeout
         } else if ended_by_us && signal == Some(libc::SIGKILL) {
             Reason::Killed
+        } else if signal == Some(libc::SIGSYS) && self.plan.filter_kills {
+            Reason::Violation
         } else if signal.is_some() {
             Reason::Signalled
         } else {

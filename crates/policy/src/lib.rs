@@ -25,7 +25,7 @@ pub use policy::{
     Tmpfs, Toolchain,
 };
 pub use problem::{Problem, Refusal};
-pub use profile::{BUILTIN_PROFILES, Profile};
+pub use profile::{BUILTIN_PROFILES, Facts, Format, Located, Mistakes, OciFilter, Profile};
 pub use report::{Exceeded, Exit, Reason, Report, SCHEMA, Usage};
 pub use units::{Size, parse_duration, parse_size};
 pub use words::{BindSpec, TmpfsSpec, Variable};

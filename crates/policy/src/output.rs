@@ -1,12 +1,14 @@
 //! The limit on what a program prints: `SIZE[:kill|:truncate]`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Size;
-use crate::units::NumberOrText;
+use crate::units::{NumberOrText, number_or_text};
 
 /// How much a program may print, standard output and standard error together, and what happens beyond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,20 @@ impl Serialize for OutputLimit {
 impl<'de> Deserialize<'de> for OutputLimit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         NumberOrText::deserialize(deserializer)?.to_text().parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for OutputLimit {
+    fn schema_name() -> Cow<'static, str> {
+        "OutputLimit".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let description = "Bytes of stdout and stderr together: 1M kills beyond, 1M:truncate drops the rest.";
+        number_or_text(
+            description,
+            r"^([0-9]+\.?[0-9]*|\.[0-9]+)([KkMmGgTt]?([Ii]?[Bb])?)(:(kill|truncate))?$",
+        )
     }
 }
 

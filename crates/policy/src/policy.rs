@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ringfence_seccomp::{Syscalls, Violation};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::duration_text;
+use crate::units::{DurationShape, duration_text};
 use crate::words::absolute;
 use crate::{BindSpec, Capability, Guarantee, OutputLimit, Problem, Profile, Size, Variable};
 
@@ -61,7 +62,7 @@ pub struct Filesystem {
 }
 
 /// What a sandbox shows before anything is granted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Base {
     /// The host's programs, read-only, and a minimal `/etc`.
@@ -106,7 +107,7 @@ pub struct Grant {
 }
 
 /// An empty writable folder in memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tmpfs {
     /// The absolute path inside.
@@ -117,7 +118,7 @@ pub struct Tmpfs {
 }
 
 /// Whether the toolchain of the command is looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Toolchain {
     /// Follow the command through shim, symlink, `#!` and `pyvenv.cfg`, and show what it needs read-only.
@@ -127,7 +128,7 @@ pub enum Toolchain {
 }
 
 /// The network of a sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
     /// A loopback of its own, and nothing else.
@@ -137,15 +138,20 @@ pub enum Network {
 }
 
 /// What a sandbox may use.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Wall-clock time from the program's start.
     #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DurationShape>")]
     pub timeout: Option<Duration>,
     /// Time between the polite signal and the kill.
     #[serde(default, with = "duration_text", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<DurationShape>")]
     pub grace: Option<Duration>,
+    /// Processes and threads at once. Only 1 can be held without a cgroup: by the filter of system calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u64>,
     /// Open files of one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nofile: Option<u64>,
@@ -183,7 +189,7 @@ impl Limits {
 }
 
 /// The environment of a sandbox, on top of what every program gets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
     /// Variables with a value.
@@ -308,6 +314,10 @@ impl Policy {
             }
         }
         check_hostname(&self.process.hostname)?;
+        if self.limits.pids.is_some_and(|pids| pids != 1) {
+            let why = "only 1 can be held without a cgroup, and this version has none".to_owned();
+            return Err(Problem::request("pids", why).remedy("--pids 1 refuses every child and thread"));
+        }
         for id in [self.process.uid, self.process.gid].into_iter().flatten() {
             if id == u32::MAX {
                 return Err(Problem::request("id", format!("the id {id} means \"no id\" to the kernel")));
@@ -356,7 +366,7 @@ impl Policy {
 }
 
 /// A host name is at most 64 bytes for the kernel (`sethostname(2)`), and text that tools can read.
-fn check_hostname(name: &str) -> Result<(), Problem> {
+pub(crate) fn check_hostname(name: &str) -> Result<(), Problem> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_';
     let why = if name.is_empty() {
         "the host name is empty"

@@ -25,6 +25,9 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub remedy: Option<String>,
+    /// The line of a file that it is about, as people are shown it; a report has no room for it.
+    #[serde(skip)]
+    pub excerpt: Vec<String>,
 }
 
 const fn setup() -> Reason {
@@ -35,7 +38,8 @@ impl Problem {
     /// A problem of one class.
     #[must_use]
     pub fn new(reason: Reason, code: &str, message: String) -> Self {
-        Self { reason, code: code.to_owned(), step: None, path: None, errno: None, message, remedy: None }
+        let code = code.to_owned();
+        Self { reason, code, step: None, path: None, errno: None, message, remedy: None, excerpt: Vec::new() }
     }
 
     /// The request or the policy is wrong, on any host.

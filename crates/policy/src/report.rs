@@ -93,6 +93,7 @@ impl Exit {
             Reason::Signalled => u8::try_from(128 + self.signal.unwrap_or(0)).unwrap_or(u8::MAX),
             Reason::Timeout => 124,
             Reason::Output => 153,
+            Reason::Violation => 159,
             Reason::Killed => 137,
             Reason::Refused | Reason::Setup | Reason::Internal => 125,
             Reason::NotExecutable => 126,
@@ -113,6 +114,8 @@ pub enum Reason {
     Timeout,
     /// It printed more than it may, and was killed for it.
     Output,
+    /// The filter of system calls ended it.
+    Violation,
     /// Its owner killed it.
     Killed,
     /// A guarantee could not be given.

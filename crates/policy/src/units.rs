@@ -1,9 +1,11 @@
 //! Sizes and durations as people write them: `512M`, `1.5GiB`, `10s`, `500ms`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A number of bytes. `K`, `M`, `G`, `T` are powers of 1024, with or without `B` or `iB`; a bare number is
@@ -44,9 +46,41 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
+impl JsonSchema for Size {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let description = "Bytes, or text with a unit: 64K, 512M, 1.5GiB (powers of 1024).";
+        number_or_text(description, r"^([0-9]+\.?[0-9]*|\.[0-9]+)([KkMmGgTt]?([Ii]?[Bb])?)$")
+    }
+}
+
+/// A duration, as a schema says it.
+pub(crate) struct DurationShape;
+
+impl JsonSchema for DurationShape {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let description = "Seconds, or text with a unit: 500ms, 10s, 2m, 1h, 1d.";
+        number_or_text(description, r"^([0-9]+\.?[0-9]*|\.[0-9]+)(ms|s|m|min|h|d)?$")
+    }
+}
+
+pub(crate) fn number_or_text(description: &str, pattern: &str) -> Schema {
+    json_schema!({
+        "description": description,
+        "anyOf": [{ "type": "number", "exclusiveMinimum": 0 }, { "type": "string", "pattern": pattern }],
+    })
+}
+
 /// What a unit looks like in a file: a bare number or a string.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a number, or text with a unit, is needed")]
 pub(crate) enum NumberOrText {
     Whole(u64),
     Fraction(f64),

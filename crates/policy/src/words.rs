@@ -117,7 +117,7 @@ fn push(parts: &mut [String], c: char) {
     }
 }
 
-fn plain_path(text: &str) -> Result<PathBuf, String> {
+pub(crate) fn plain_path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() {
         return Err("a path is empty".into());
     }

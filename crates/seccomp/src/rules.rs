@@ -78,10 +78,12 @@ pub struct Condition {
 
 /// How an argument is compared, unsigned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Comparison {
     /// Equal.
     Eq,
+    /// Equal, of the bits that a mask names: [`Comparison::Eq`] that insists on its mask.
+    MaskedEq,
     /// Not equal.
     Ne,
     /// Less.

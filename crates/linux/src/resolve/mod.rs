@@ -7,6 +7,7 @@ mod command;
 mod deny;
 mod environment;
 mod grants;
+mod loader;
 pub(crate) mod source;
 mod toolchain;
 
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use ringfence_policy::{Policy, Problem};
 
 pub(crate) use base::FURNITURE;
+pub use loader::Start;
 pub use source::Source;
 
 use crate::host::Host;
@@ -91,6 +93,8 @@ pub struct Resolved {
     pub program: PathBuf,
     /// Which file that must be.
     pub program_file: SameFile,
+    /// How its start goes on after the exec.
+    pub start: Start,
     /// The arguments, the command's name first.
     pub arguments: Vec<OsString>,
     /// The whole environment.
@@ -133,7 +137,9 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
     let environment = environment::build(policy, request, host, &layout, &followed.toolchains);
     let (program, program_file) = command::settle(&layout, request, &followed, &environment)?;
     let directory = directory(&layout, policy, request)?;
+    let start = loader::start(&layout, &program);
     Ok(Resolved {
+        start,
         layout,
         program,
         program_file,

@@ -1,0 +1,163 @@
+//! From a policy's rules to the filters of system calls that PID 1's child sets.
+
+use ringfence_policy::{BUILTIN_PROFILES, Guarantee, Policy, Problem};
+use ringfence_seccomp::{Arch, Filter, Instruction, Mistake, Program, Violation};
+
+use crate::resolve::Start;
+
+/// What this was compiled for.
+const NATIVE: Arch = match Arch::NATIVE {
+    Some(arch) => arch,
+    None => panic!("this architecture has no table of system calls"),
+};
+
+/// The filters of one plan.
+#[derive(Clone, Debug)]
+pub(crate) struct Filters {
+    /// Has PID 1 answer every exec; `None` where the policy lets the program execute others.
+    pub(crate) exec_once: Option<Program>,
+    /// The policy's.
+    pub(crate) policy: Program,
+    /// What it does, in a few words.
+    pub(crate) summary: String,
+    /// It ends processes.
+    pub(crate) kills: bool,
+}
+
+/// The filters that a policy asks for; none where it waives them.
+///
+/// # Errors
+/// The rules cannot be compiled.
+pub(crate) fn filters(policy: &Policy, start: Start) -> Result<Option<Filters>, Problem> {
+    if policy.waived.contains(&Guarantee::KernelSurface) {
+        return Ok(None);
+    }
+    let filter = Filter {
+        syscalls: policy.syscalls.clone(),
+        on_violation: policy.on_violation,
+        single_process: policy.limits.pids == Some(1),
+    };
+    let program = match compiled_before(policy, &filter) {
+        Some(program) => program,
+        None => filter.compile(&[NATIVE]).map_err(|mistakes| wrong(policy, &mistakes))?,
+    };
+    let exec_once = (!filter.executes()).then(|| ringfence_seccomp::exec_once(&[NATIVE]));
+    can_start(policy, &filter, start)?;
+    let kills = filter.kills();
+    Ok(Some(Filters { exec_once, policy: program, summary: summary(policy, &filter), kills }))
+}
+
+/// What every dynamic loader needs before the program's first instruction; of each row, one call.
+const LOADER: [&[&str]; 6] =
+    [&["openat", "open"], &["read", "pread64"], &["mmap"], &["mprotect"], &["close"], SET_UP];
+
+/// How a C library tells the kernel of its thread: x86_64 has a register of the kernel's for it.
+const SET_UP: &[&str] = if cfg!(target_arch = "x86_64") { &["arch_prctl"] } else { &["set_tid_address"] };
+
+/// A policy that cannot start its own program is wrong, and it is better said now than by a dead program.
+fn can_start(policy: &Policy, filter: &Filter, start: Start) -> Result<(), Problem> {
+    let passes = |name: &&str| filter.may_pass(NATIVE, name);
+    let missing = LOADER.into_iter().find(|either| start.dynamic && !either.iter().any(passes));
+    let (call, who) = match missing {
+        Some(either) => (either[0], "the dynamic loader of its program"),
+        None if start.by_env && !filter.executes() => ("execve", "a script whose first line names env(1)"),
+        None => return Ok(()),
+    };
+    let why = format!("profile `{}` cannot start this: {who} needs the call `{call}`", policy.profile);
+    Err(Problem::request("cannot-start", why).remedy("allow it in the profile, or take another profile"))
+}
+
+/// The filters of built-in profiles: name, what it was compiled from, instructions.
+const BUILTIN: [(&str, &str, &[Instruction]); BUILTIN_PROFILES.len()] =
+    include!(concat!(env!("OUT_DIR"), "/builtin_filters.rs"));
+
+/// The program that was compiled with this library, when it was compiled from the very same rules.
+fn compiled_before(policy: &Policy, filter: &Filter) -> Option<Program> {
+    let (_, from, instructions) = BUILTIN.iter().find(|(name, ..)| *name == policy.profile)?;
+    (filter.written() == *from).then(|| Program::from_static(instructions))
+}
+
+fn summary(policy: &Policy, filter: &Filter) -> String {
+    let count = filter.summary(NATIVE);
+    let others = match policy.on_violation {
+        Violation::Errno(number) => format!("answer {}", crate::errno::name(number.into())),
+        Violation::Kill => "end the process with SIGSYS".to_owned(),
+        Violation::Log => "are logged where that is safe, else answer EPERM".to_owned(),
+    };
+    format!(
+        "profile {}: {} calls pass, {} depend on their arguments, all others {others}",
+        policy.profile, count.allowed, count.conditional
+    )
+}
+
+fn wrong(policy: &Policy, mistakes: &[Mistake]) -> Problem {
+    let all: Vec<_> = mistakes.iter().map(|mistake| mistake.message.as_str()).collect();
+    let why = format!("the system calls of profile `{}` are wrong: {}", policy.profile, all.join("; "));
+    Problem::request("syscalls", why).remedy("`ringfence profile check FILE` shows where")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(policy: &Policy) -> Program {
+        filters(policy, Start::default()).unwrap().unwrap().policy
+    }
+
+    #[test]
+    fn a_builtin_profile_was_compiled_with_the_library_to_the_same_program() {
+        for (name, _) in BUILTIN_PROFILES {
+            let policy = Policy::builtin(name).unwrap();
+            let Policy { syscalls, on_violation, .. } = policy.clone();
+            let filter = Filter { syscalls, on_violation, single_process: false };
+            let before = compiled_before(&policy, &filter).unwrap();
+            assert_eq!(before, filter.compile(&[NATIVE]).unwrap(), "{name}");
+            assert_eq!(program(&policy), before, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_changes_the_rules_changes_the_program() {
+        let policy = Policy::builtin("default").unwrap();
+        let mut denied = policy.clone();
+        denied.syscalls.deny.push("getpid".to_owned());
+        let mut kills = policy.clone();
+        kills.on_violation = Violation::Kill;
+        let mut alone = policy.clone();
+        alone.limits.pids = Some(1);
+        for other in [denied, kills, alone] {
+            assert_ne!(program(&other), program(&policy));
+        }
+    }
+
+    #[test]
+    fn only_a_policy_without_exec_has_it_answered() {
+        let filters = |name| filters(&Policy::builtin(name).unwrap(), Start::default()).unwrap().unwrap();
+        let once = |name| filters(name).exec_once.is_some();
+        assert!(once("minimal"));
+        assert!(!once("default") && !once("build"));
+    }
+
+    #[test]
+    fn a_waived_filter_is_none() {
+        let policy = Policy::builtin("default").unwrap().waive(Guarantee::KernelSurface);
+        assert!(filters(&policy, Start::default()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_policy_that_cannot_start_its_program_is_refused_with_the_missing_call() {
+        let mut policy = Policy::builtin("default").unwrap();
+        let said = |policy: &Policy, start| filters(policy, start).unwrap_err().to_string();
+        let (dynamic, script) =
+            (Start { dynamic: true, by_env: false }, Start { dynamic: false, by_env: true });
+        filters(&policy, dynamic).unwrap();
+        for name in ["mmap", "mprotect", "close"] {
+            policy.syscalls.deny = vec![name.to_owned()];
+            assert!(said(&policy, dynamic).contains(&format!("`{name}`")));
+            filters(&policy, script).unwrap();
+        }
+        policy.syscalls.deny = vec!["execve".to_owned(), "execveat".to_owned()];
+        filters(&policy, dynamic).unwrap();
+        assert!(said(&policy, script).contains("`execve`"));
+    }
+}
