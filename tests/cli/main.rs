@@ -2,6 +2,7 @@
 //! that what it prints is what it does. As root and as an ordinary user.
 
 mod documents;
+mod live;
 mod plan;
 mod refusals;
 mod tools;

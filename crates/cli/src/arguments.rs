@@ -34,6 +34,23 @@ pub(crate) enum Task {
     Run(Box<RunArguments>),
     /// Print the steps of a run, and the kernel layer behind each guarantee; runs nothing
     Plan(Box<PlanArguments>),
+    /// List this user's live sandboxes
+    Ps {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End live sandboxes of this user, whole, at once
+    #[command(override_usage = "ringfence kill ID|NAME...\n       ringfence kill --all")]
+    Kill {
+        /// Every one: freezes all, then kills all
+        #[arg(long, conflicts_with = "which", required_unless_present = "which")]
+        all: bool,
+
+        /// Ids or names, as `ringfence ps` lists them
+        #[arg(value_name = "ID|NAME")]
+        which: Vec<String>,
+    },
     /// Print a run's report for people
     Report {
         /// What `ringfence run --report FILE` wrote
@@ -77,7 +94,7 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) policy: PolicyFlags,
 
-    /// A name for the run, in its report
+    /// A name for the run, in its report and for `ringfence kill`; no two live ones share it
     #[arg(long, value_name = "NAME", value_parser = values::name, help_heading = "What is said")]
     pub(crate) name: Option<String>,
 

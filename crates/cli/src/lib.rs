@@ -14,6 +14,7 @@ mod flags;
 mod habits;
 mod human;
 mod kept_away;
+mod live;
 mod man;
 mod messages;
 mod output;
@@ -74,6 +75,9 @@ fn perform(task: Task) -> u8 {
     match task {
         Task::Run(arguments) => run::run(*arguments),
         Task::Plan(arguments) => plan::plan(*arguments),
+        Task::Ps { json } => live::ps(json),
+        Task::Kill { all: true, .. } => live::kill_all(),
+        Task::Kill { which, .. } => live::kill(&which),
         Task::Report { file } => show::show(&file),
         Task::Profile(ProfileTask::List) => profile::list(),
         Task::Profile(ProfileTask::Show { name }) => profile::show(&name),

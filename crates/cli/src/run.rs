@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 
 use ringfence::policy::{Policy, Problem, Reason, Report};
-use ringfence::{Command, Sandbox};
+use ringfence::{Command, Registry, Sandbox};
 
 use crate::arguments::RunArguments;
 use crate::events::Events;
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
         command.pass_fd(number, file);
     }
     command.end_with_stdin(end_with_stdin);
-    let plan = match command.plan() {
+    let plan = match register(&mut command, name.is_some()).and_then(|()| command.plan()) {
         Ok(plan) => plan,
         Err(problem) => return refusal::of_run(&problem, Asked { report: destination, ..asked() }),
     };
@@ -69,6 +69,22 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
     let written = destination.map_or(Ok(()), |destination| destination.write(&report));
     say_ending(&report, &policy, verbose);
     finish(&report, written)
+}
+
+/// Enters the run into the registry, which the program must not reach. A run without a name goes on without one:
+/// it cannot be listed, and that is said.
+fn register(command: &mut Command, named: bool) -> Result<(), Problem> {
+    match Registry::open() {
+        Ok(registry) => {
+            command.register(&registry);
+            Ok(())
+        }
+        Err(problem) if named => Err(problem),
+        Err(problem) => {
+            messages::say(&format!("`ringfence ps` and `kill` will not know this run: {problem}"));
+            Ok(())
+        }
+    }
 }
 
 /// The parser lets no line without a program through; an empty word is what the library calls not found.

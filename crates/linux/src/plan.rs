@@ -12,7 +12,7 @@ use ringfence_seccomp::Program;
 use crate::filter::{Filters, filters};
 use crate::host::{Host, NAMESPACES};
 use crate::identity::{Identity, Writer};
-use crate::layout::{Node, Rank};
+use crate::layout::{Layout, Node, Rank};
 use crate::receipt;
 use crate::resolve::{FURNITURE, Resolved, SameFile, Source};
 
@@ -94,6 +94,7 @@ pub struct Plan {
     pub(crate) notes: Vec<String>,
     pub(crate) unprotected: Vec<PathBuf>,
     pub(crate) writable: Vec<PathBuf>,
+    pub(crate) layout: Layout,
 }
 
 impl Plan {
@@ -119,6 +120,18 @@ impl Plan {
     #[must_use]
     pub const fn output_limit(&self) -> Option<OutputLimit> {
         self.output
+    }
+
+    /// What the program may do with a file of the host that it sees at the file's own place; `None` where it does not.
+    #[must_use]
+    pub fn access(&self, host: &Path) -> Option<Access> {
+        let found = self.layout.look_up(host)?;
+        let same = found.path == host && found.host.is_some_and(|(path, _)| path == host);
+        let nearest = host.ancestors().find_map(|at| match self.layout.at(at) {
+            Some(Node::Bind { access, .. } | Node::Pin { access, .. }) => Some(*access),
+            _ => None,
+        });
+        nearest.filter(|_| same)
     }
 
     /// Host folders that the program can change.
@@ -208,6 +221,7 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         notes: resolved.notes.clone(),
         unprotected: resolved.unprotected.clone(),
         writable: writable(resolved),
+        layout: resolved.layout.clone(),
     })
 }
 
@@ -443,6 +457,14 @@ impl fmt::Display for MountFlags {
     }
 }
 
+/// What the step that drops capabilities says.
+fn capabilities(keep: u64) -> String {
+    match keep {
+        0 => "drop every capability from all five sets, lock the secure bits".to_owned(),
+        keep => format!("keep capabilities {keep:#x}, drop the rest, lock the secure bits"),
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -483,12 +505,7 @@ impl fmt::Display for Step {
             Self::Hostname { name } => write!(f, "set the host name to {name}"),
             Self::NoUserNamespaces => f.write_str("allow no further user namespace"),
             Self::Keyring => f.write_str("join a fresh session keyring"),
-            Self::Capabilities { keep: 0 } => {
-                f.write_str("drop every capability from all five sets, lock the secure bits")
-            }
-            Self::Capabilities { keep } => {
-                write!(f, "keep capabilities {keep:#x}, drop the rest, lock the secure bits")
-            }
+            Self::Capabilities { keep } => f.write_str(&capabilities(*keep)),
             Self::NoNewPrivileges => f.write_str("set no_new_privs"),
             Self::VerifyMounts => f.write_str("verify every mount"),
             Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is its own"),

@@ -326,11 +326,14 @@ impl Running {
 
     /// Has the program printed more than it may?
     fn check_output(&mut self) {
-        let Some(limit) = self.relay.meter.broken().filter(|_| !self.output_told) else { return };
-        self.output_told = true;
-        self.tell(Happened::OutputLimit { allowed: limit.size.0, action: limit.beyond });
-        if limit.beyond == Beyond::Kill && !self.closed {
+        let Some(limit) = self.relay.meter.broken() else { return };
+        if limit.beyond == Beyond::Kill && !self.closed && !self.killed {
             self.kill_now();
+        }
+        // What it printed may come before the word that it runs.
+        if !self.output_told && (self.started_ns.is_some() || self.closed) {
+            self.output_told = true;
+            self.tell(Happened::OutputLimit { allowed: limit.size.0, action: limit.beyond });
         }
     }
 

@@ -13,6 +13,7 @@ mod policy;
 mod problem;
 mod profile;
 mod report;
+mod tighten;
 mod units;
 mod words;
 

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::path::Path;
 
 use ringfence_linux::{Ending, Running, Signals};
-use ringfence_policy::{Report, Status};
+use ringfence_policy::{Reason, Report, Status};
+
+use crate::registry::Registration;
 
 /// A running sandbox. Dropping it kills everything inside and waits until it is gone; a forked copy of the caller
 /// that drops it does nothing.
@@ -19,6 +21,16 @@ pub struct Child {
     running: Running,
     report: Report,
     ended: Option<Report>,
+    /// After `running`, so that it goes when nothing is left.
+    registration: Option<Registration>,
+}
+
+/// What a start made.
+pub(crate) struct Started {
+    pub(crate) running: Running,
+    /// Our ends of pipes.
+    pub(crate) ours: [Option<File>; 3],
+    pub(crate) registration: Option<Registration>,
 }
 
 /// What a command wrote, and its report.
@@ -52,9 +64,9 @@ impl Truncated {
 }
 
 impl Child {
-    pub(crate) fn new(running: Running, ours: [Option<File>; 3], report: Report) -> Self {
-        let [stdin, stdout, stderr] = ours;
-        Self { stdin, stdout, stderr, running, report, ended: None }
+    pub(crate) fn new(started: Started, report: Report) -> Self {
+        let Started { running, ours: [stdin, stdout, stderr], registration } = started;
+        Self { stdin, stdout, stderr, running, report, ended: None, registration }
     }
 
     /// The process id, on the host, of the sandbox's first process.
@@ -113,6 +125,7 @@ impl Child {
     }
 
     fn end(&mut self, ending: Ending) -> Report {
+        let registration = self.registration.take();
         let mut report = self.report.clone();
         report.exit = ending.exit;
         report.error = ending.error;
@@ -120,6 +133,13 @@ impl Child {
         // A receipt is of what was set up and read back: of nothing else.
         report.receipt = if ending.verified { self.running.receipt() } else { Vec::new() };
         note_protected(&mut report, &self.running);
+        if report.error.as_ref().is_some_and(|error| error.code == "init-died")
+            && registration.is_some_and(|entry| entry.was_killed())
+        {
+            report.exit.reason = Reason::Killed;
+            report.exit.detail = Some("it was ended from outside, by `ringfence kill`".to_owned());
+            report.error = None;
+        }
         self.ended = Some(report.clone());
         report
     }

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ringfence_linux::{Cancellation, Host, Request, Tell, check_passed, launch, plan, resolve};
-use ringfence_policy::{Beyond, Event, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size};
+use ringfence_policy::{
+    Access, Beyond, Event, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size,
+};
 use serde_json::json;
 
-use crate::child::{Child, Output};
+use crate::child::{Child, Output, Started};
+use crate::registry::Registry;
 use crate::stdio::{self, Kind, Stdio, Ways};
 use crate::{clock, foreground};
 
@@ -35,6 +38,7 @@ impl Sandbox {
             name: None,
             directory: None,
             environment: None,
+            hidden: Vec::new(),
             streams: [Kind::Inherit, Kind::Inherit, Kind::Inherit],
             once: Once::default(),
         }
@@ -67,6 +71,7 @@ pub struct Command {
     name: Option<String>,
     directory: Option<PathBuf>,
     environment: Option<BTreeMap<OsString, OsString>>,
+    hidden: Vec<PathBuf>,
     streams: [Kind; 3],
     once: Once,
 }
@@ -77,6 +82,7 @@ struct Once {
     passed: Vec<(i32, OwnedFd)>,
     tell: Option<Tell>,
     cancellation: Option<Cancellation>,
+    registry: Option<Registry>,
     ends_with_input: bool,
     /// A bound on what is collected, where the policy has none.
     bound: Option<OutputLimit>,
@@ -170,6 +176,20 @@ impl Command {
         self
     }
 
+    /// Does not show a host folder, whatever is granted around it: one that is the caller's own business.
+    pub fn hide(&mut self, folder: impl Into<PathBuf>) -> &mut Self {
+        self.hidden.push(folder.into());
+        self
+    }
+
+    /// Enters the run into the registry of this user's live sandboxes, where others find and end it. A name is
+    /// refused when a live sandbox has it. The registry's folder is hidden inside, whatever is granted around it.
+    pub fn register(&mut self, registry: &Registry) -> &mut Self {
+        self.hide(registry.path());
+        self.once.registry = Some(registry.clone());
+        self
+    }
+
     /// The kernel steps that a run would take, and what holds each guarantee. Runs nothing.
     ///
     /// # Errors
@@ -187,6 +207,7 @@ impl Command {
         }
         check_passed(self.once.passed.iter().map(|(number, file)| (*number, file.as_fd())))?;
         request.passed = self.once.passed.iter().map(|(number, _)| *number).collect();
+        request.hidden.clone_from(&self.hidden);
         let host = Host::read()?;
         let resolved = resolve(&self.policy, &request, &host)?;
         Ok(Plan { steps: plan(&self.policy, &resolved, &host, random())?, begun_ns })
@@ -203,8 +224,8 @@ impl Command {
     /// Starts what was planned.
     fn spawn_from(&mut self, plan: impl FnOnce(&Self) -> Result<Plan, Problem>) -> Result<Child, Failure> {
         let mut report = self.begin_report();
-        match plan(self).and_then(|plan| self.launch(plan)) {
-            Ok((running, ours)) => Ok(Child::new(running, ours, report)),
+        match plan(self).and_then(|plan| self.launch(plan, &report)) {
+            Ok(started) => Ok(Child::new(started, report)),
             Err(problem) => {
                 report.exit.reason = problem.reason;
                 report.error = Some(problem.clone());
@@ -213,10 +234,7 @@ impl Command {
         }
     }
 
-    fn launch(
-        &mut self,
-        plan: Plan,
-    ) -> Result<(ringfence_linux::Running, [Option<std::fs::File>; 3]), Problem> {
+    fn launch(&mut self, plan: Plan, report: &Report) -> Result<Started, Problem> {
         let kinds = std::mem::replace(&mut self.streams, [Kind::Inherit, Kind::Inherit, Kind::Inherit]);
         let once = std::mem::take(&mut self.once);
         if once.cancellation.as_ref().is_some_and(Cancellation::is_cancelled) {
@@ -229,13 +247,16 @@ impl Command {
         let mut connected = stdio::connect(kinds, ways)
             .map_err(|e| Problem::request("streams", format!("a stream cannot be connected: {e}")))?;
         connected.streams.more = once.passed;
+        let mut registration = once.registry.map(|registry| registry.claim(report)).transpose()?;
         let mut running = launch(plan.steps, connected.streams, plan.begun_ns)?;
         connected.pumps.into_iter().for_each(|pump| running.add_pump(pump));
         once.bound.into_iter().for_each(|bound| running.limit_output(bound));
         once.tell.into_iter().for_each(|tell| running.on_event(tell));
         once.cancellation.into_iter().for_each(|word| running.cancel_with(word));
         connected.input.into_iter().for_each(|input| running.end_with(input));
-        Ok((running, connected.ours))
+        // Dropping `running` ends it where it cannot be registered.
+        registration.as_mut().map_or(Ok(()), |entry| entry.started(running.process_id()))?;
+        Ok(Started { running, ours: connected.ours, registration })
     }
 
     /// Runs it with the caller's streams and waits.
@@ -246,8 +267,8 @@ impl Command {
         Ok(self.spawn()?.wait())
     }
 
-    /// Runs it, collects its output, and waits. Standard input is empty unless it was connected. No more is collected
-    /// than the policy's limit, or [`DEFAULT_OUTPUT`].
+    /// Runs it, collects what is printed to streams that were not connected, and waits. Standard input is empty unless it
+    /// was connected. No more is collected than the policy's limit, or [`DEFAULT_OUTPUT`].
     ///
     /// # Errors
     /// Nothing was started; the failure holds the report.
@@ -256,7 +277,7 @@ impl Command {
             self.streams[0] = Kind::Null;
         }
         for stream in &mut self.streams[1..] {
-            if !matches!(stream, Kind::Each(_)) {
+            if matches!(stream, Kind::Inherit | Kind::Piped) {
                 *stream = Kind::Collected;
             }
         }
@@ -327,6 +348,12 @@ impl Plan {
     #[must_use]
     pub fn notes(&self) -> &[String] {
         self.steps.notes()
+    }
+
+    /// What the program may do with a file of the host that it sees at the file's own place; `None` where it does not.
+    #[must_use]
+    pub fn access(&self, host: &Path) -> Option<Access> {
+        self.steps.access(host)
     }
 
     /// Host paths that the program could change.

@@ -23,13 +23,15 @@ mod child;
 mod clock;
 mod command;
 mod foreground;
+pub mod registry;
 mod report_file;
 mod stdio;
 
 pub use child::{Child, Output, Truncated};
 pub use command::{Command, DEFAULT_OUTPUT, Failure, Plan, Sandbox, report_of_refusal};
+pub use registry::Registry;
 pub use report_file::ReportFile;
-pub use ringfence_linux::{Cancellation, errno_name, take_inherited};
+pub use ringfence_linux::{Cancellation, Signals, errno_name, take_inherited};
 pub use ringfence_policy as policy;
 pub use ringfence_policy::{Event, Guarantee, GuaranteeRow, Policy, Problem, Profile, Report};
 pub use stdio::Stdio;

@@ -37,6 +37,8 @@ pub struct Request {
     pub home: PathBuf,
     /// Numbers, above 2, of open files that the program keeps.
     pub passed: Vec<i32>,
+    /// Host folders of the caller's own that are not shown, whatever is granted around them.
+    pub hidden: Vec<PathBuf>,
 }
 
 impl Request {
@@ -50,7 +52,8 @@ impl Request {
                 .remedy("change to another one")
         })?;
         let (environment, home) = (BTreeMap::new(), PathBuf::new());
-        let request = Self { command, directory, environment, home, passed: Vec::new() };
+        let (passed, hidden) = (Vec::new(), Vec::new());
+        let request = Self { command, directory, environment, home, passed, hidden };
         Ok(request.with_environment(std::env::vars_os().collect()))
     }
 

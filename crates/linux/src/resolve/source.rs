@@ -157,6 +157,7 @@ mod tests {
             environment: [("CACHE".into(), "/var/cache".into())].into(),
             home: "/home/alice".into(),
             passed: Vec::new(),
+            hidden: Vec::new(),
         }
     }
 
