@@ -34,6 +34,8 @@ pub(crate) enum Task {
     Run(Box<RunArguments>),
     /// Print the steps of a run, and the kernel layer behind each guarantee; runs nothing
     Plan(Box<PlanArguments>),
+    /// Run many commands from one process: JSON lines in, JSON lines out
+    Batch(Box<BatchArguments>),
     /// List this user's live sandboxes
     Ps {
         /// As JSON
@@ -135,6 +137,23 @@ pub(crate) struct RunArguments {
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, help_heading = None)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "ringfence batch [POLICY] [--jobs N]",
+    after_help = "A line in: {id, command[], cwd?, env{}?, stdin?|stdin_file?, stdout_file?, files{}?, collect[]?, limits{}?,\n\
+                  encoding?}, or {cancel: id}. A line out, in order of completion: {id, report, stdout, stderr, encoding,\n\
+                  truncated{}, files{}}, or {id, error}. A request may only tighten the policy."
+)]
+pub(crate) struct BatchArguments {
+    #[command(flatten)]
+    pub(crate) policy: PolicyFlags,
+
+    /// How many run at once; as many as the machine has processors when not said
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(help_heading = "What is done")]
+    pub(crate) jobs: Option<u32>,
 }
 
 #[derive(Args, Debug)]

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod batch;
 mod brief;
 mod endings;
 mod env_file;
@@ -75,6 +76,7 @@ fn perform(task: Task) -> u8 {
     match task {
         Task::Run(arguments) => run::run(*arguments),
         Task::Plan(arguments) => plan::plan(*arguments),
+        Task::Batch(arguments) => batch::batch(*arguments),
         Task::Ps { json } => live::ps(json),
         Task::Kill { all: true, .. } => live::kill_all(),
         Task::Kill { which, .. } => live::kill(&which),
