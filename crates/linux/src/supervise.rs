@@ -89,7 +89,7 @@ pub struct Running {
     begun_ns: u64,
     relay: Relay,
     watcher: Watcher,
-    cancellation: Option<Cancellation>,
+    cancellations: Vec<Cancellation>,
     /// The caller's standard input, when the run ends with it, until it was closed.
     input: Option<OwnedFd>,
     input_closed: bool,
@@ -118,7 +118,7 @@ impl Running {
             relay: Relay::new(plan.output),
             plan,
             watcher: Watcher::default(),
-            cancellation: None,
+            cancellations: Vec::new(),
             input: None,
             input_closed: false,
             output_told: false,
@@ -169,9 +169,9 @@ impl Running {
         self.watcher.0 = Some(tell);
     }
 
-    /// Kills everything when the word is said.
+    /// Kills everything when the word is said, beside any other.
     pub fn cancel_with(&mut self, cancellation: Cancellation) {
-        self.cancellation = Some(cancellation);
+        self.cancellations.push(cancellation);
     }
 
     /// Lets the run end when the other side of this stream is closed: the grace begins, then it is killed.
@@ -271,7 +271,7 @@ impl Running {
     /// Hands over what the program left in its pipes. The owner's signal, or a cancellation, gives that up.
     fn hand_over(&mut self, signals: Option<&Signals>, wait: Option<Duration>) -> bool {
         let mut interrupt: Vec<_> = signals.map(readable).into_iter().collect();
-        interrupt.extend(self.cancellation.as_ref().map(readable));
+        interrupt.extend(self.cancellations.iter().map(readable));
         self.relay.hand_over(interrupt, wait)
     }
 
@@ -285,7 +285,8 @@ impl Running {
             })
         };
         let signals_at = put(signals.map(readable));
-        let cancelled_at = put(self.cancellation.as_ref().filter(|_| !self.killed).map(readable));
+        let words = self.cancellations.iter().filter(|_| !self.killed);
+        let cancelled_at: Vec<_> = words.filter_map(|word| put(Some(readable(word)))).collect();
         // Nothing is read from it: its other side's end is said whatever it still holds (poll(2)).
         let input_at = put(self.input.as_ref().map(|file| PollFd::new(file, PollFlags::RDHUP)));
         let first_pump = files.len();
@@ -306,7 +307,7 @@ impl Running {
         if is_ready(signals_at) {
             self.pass_signals(signals);
         }
-        if is_ready(cancelled_at) {
+        if cancelled_at.iter().any(|at| ready[*at]) {
             self.kill();
         }
         if is_ready(input_at) {

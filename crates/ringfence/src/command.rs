@@ -81,7 +81,7 @@ pub struct Command {
 struct Once {
     passed: Vec<(i32, OwnedFd)>,
     tell: Option<Tell>,
-    cancellation: Option<Cancellation>,
+    cancellations: Vec<Cancellation>,
     registry: Option<Registry>,
     ends_with_input: bool,
     /// A bound on what is collected, where the policy has none.
@@ -170,9 +170,9 @@ impl Command {
         self
     }
 
-    /// Kills everything when the word is said, from any thread.
+    /// Kills everything when the word is said, from any thread. There may be several.
     pub fn cancel_with(&mut self, cancellation: &Cancellation) -> &mut Self {
-        self.once.cancellation = Some(cancellation.clone());
+        self.once.cancellations.push(cancellation.clone());
         self
     }
 
@@ -237,7 +237,7 @@ impl Command {
     fn launch(&mut self, plan: Plan, report: &Report) -> Result<Started, Problem> {
         let kinds = std::mem::replace(&mut self.streams, [Kind::Inherit, Kind::Inherit, Kind::Inherit]);
         let once = std::mem::take(&mut self.once);
-        if once.cancellation.as_ref().is_some_and(Cancellation::is_cancelled) {
+        if once.cancellations.iter().any(Cancellation::is_cancelled) {
             let problem =
                 Problem::new(Reason::Killed, "cancelled", "it was cancelled before it began".into());
             return Err(problem);
@@ -252,7 +252,7 @@ impl Command {
         connected.pumps.into_iter().for_each(|pump| running.add_pump(pump));
         once.bound.into_iter().for_each(|bound| running.limit_output(bound));
         once.tell.into_iter().for_each(|tell| running.on_event(tell));
-        once.cancellation.into_iter().for_each(|word| running.cancel_with(word));
+        once.cancellations.into_iter().for_each(|word| running.cancel_with(word));
         connected.input.into_iter().for_each(|input| running.end_with(input));
         // Dropping `running` ends it where it cannot be registered.
         registration.as_mut().map_or(Ok(()), |entry| entry.started(running.process_id()))?;

@@ -22,6 +22,8 @@
 mod child;
 mod clock;
 mod command;
+#[cfg(feature = "tokio")]
+mod execute;
 mod foreground;
 pub mod registry;
 mod report_file;
@@ -29,6 +31,8 @@ mod stdio;
 
 pub use child::{Child, Output, Truncated};
 pub use command::{Command, DEFAULT_OUTPUT, Failure, Plan, Sandbox, report_of_refusal};
+#[cfg(feature = "tokio")]
+pub use execute::{Request, execute};
 pub use registry::Registry;
 pub use report_file::ReportFile;
 pub use ringfence_linux::{Cancellation, Signals, errno_name, take_inherited};
