@@ -193,6 +193,8 @@ impl Folder {
 
     /// Reads a file after the end, at most so many bytes of it. `None` where no plain file is.
     pub(super) fn collect(&self, path: &str, most: u64) -> Option<Collected> {
+        // The program may have closed its folder to everybody, and so to us.
+        let _only_then_it_matters = rustix::fs::fchmod(&self.file, Mode::RWXU);
         let file = self.open_plain(path, OFlags::RDONLY).ok()?;
         let size = file.metadata().ok()?.len();
         let mut content = Vec::new();
