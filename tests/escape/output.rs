@@ -70,9 +70,9 @@ fn row_79_a_reader_that_is_absent_holds_the_program_back_and_wedges_nothing() {
 #[test]
 fn row_79_a_signal_ends_the_wait_for_a_reader() {
     let scene = Scene::new();
-    let run = Run::new(&scene).flags(["--output-limit", "1G"]);
+    let run = Run::new(&scene).flags(["--output-limit", "1G", "--grace", "500ms"]);
     let mut child =
-        run.command(["/bin/sh", "-c", "head -c 150000 /dev/zero"]).stdout(Stdio::piped()).spawn().unwrap();
+        run.command(["/bin/sh", "-c", "head -c 100000 /dev/zero"]).stdout(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_millis(500));
     assert!(child.try_wait().unwrap().is_none(), "control: it waits for the reader");
     // SAFETY: numbers only; our own child, which we have not reaped.
@@ -83,6 +83,30 @@ fn row_79_a_signal_ends_the_wait_for_a_reader() {
 }
 
 #[test]
+fn row_79_the_grace_ends_the_wait_for_a_reader() {
+    let scene = Scene::new();
+    let (ready, flags) = (scene.folder("ready"), ["--output-limit", "1G", "--grace", "500ms"]);
+    let run = Run::new(&scene).flags(flags).flag("--rw").flag(&ready);
+    // It is asked to end while it runs, and ends; what it has printed nobody takes.
+    let line = "trap 'exit 3' TERM; head -c 100000 /dev/zero; touch \"$0/x\"; sleep 60 & wait";
+    let mut command = run.command(["/bin/sh", "-c", line]);
+    let mut child = command.arg(&ready).stdout(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while !ready.join("x").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it does not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // SAFETY: numbers only; our own child, which we have not reaped.
+    unsafe { libc::kill(child.id().cast_signed(), libc::SIGTERM) };
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it hangs on a reader that does not read");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
 fn row_79_a_reader_that_leaves_ends_the_writer() {
     let scene = Scene::new();
     let run = Run::new(&scene).flags(["--output-limit", "1G"]);
@@ -90,4 +114,38 @@ fn row_79_a_reader_that_leaves_ends_the_writer() {
     let mut start = [0_u8; 2];
     child.stdout.take().unwrap().read_exact(&mut start).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(128 + libc::SIGPIPE));
+}
+
+/// Makes whoever reads or writes at the other side of standard output send a signal to others.
+const ASYNC: &str = "import fcntl, os, signal, sys, time\n\
+    refused = 0\n\
+    for owner in [int(word) for word in sys.argv[1:]]:\n\
+    \x20   try:\n\
+    \x20       fcntl.fcntl(1, fcntl.F_SETOWN, owner)\n\
+    \x20       fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_ASYNC)\n\
+    \x20       os.write(1, b'x' * 1000)\n\
+    \x20       time.sleep(0.1)\n\
+    \x20   except OSError: refused += 1\n\
+    os.write(2, b'%d refused' % refused)\n";
+
+#[test]
+fn row_56_a_file_that_signals_its_owner_does_not_reach_the_supervisor() {
+    let scene = Scene::new();
+    // Control: outside, the signal that a read of the pipe sends ends the one that is named: SIGIO.
+    let line = "python3 -c \"$0\" $$; sleep 5; echo alive >&2";
+    let control =
+        std::process::Command::new("/bin/sh").args(["-c", line, ASYNC]).stdin(Stdio::null()).output();
+    let control = control.unwrap();
+    let signal = std::os::unix::process::ExitStatusExt::signal(&control.status);
+    assert_eq!(signal, Some(libc::SIGIO), "{control:?}");
+    // Inside: the supervisor by its number on the host, PID 1, everybody, a group.
+    for flags in [&[][..], &["--output-limit", "1M"]] {
+        let words = ["/bin/sh", "-c", "exec python3 -c \"$0\" \"$@\"", ASYNC];
+        let mut command = Run::new(&scene).flags(flags).command(words);
+        command.args([std::process::id().to_string().as_str(), "1", "-1", "0"]);
+        let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{flags:?}: {said}");
+        assert!(output.stdout.len() >= 1000 && said.ends_with(" refused"), "{flags:?}: {said}");
+    }
 }

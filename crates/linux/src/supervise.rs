@@ -258,6 +258,9 @@ impl Running {
         self.input = None;
         let time = if self.killed {
             Some(PATIENCE)
+        } else if let Some(at) = self.kill_at {
+            // The grace that its owner began is for its readers too.
+            Some(at.saturating_duration_since(Instant::now()))
         } else if self.plan.deadline_ns > 0 {
             let begun = self.started_ns.unwrap_or(self.begun_ns);
             let end = begun.saturating_add(self.plan.deadline_ns).saturating_add(self.plan.grace_ns);
