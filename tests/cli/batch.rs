@@ -205,6 +205,12 @@ fn files_go_in_and_come_out_of_a_folder_of_the_runs_own() {
             (&"".into(), &"from a file\n".into()),
             "{streams}"
         );
+        // A program may come with its request.
+        let files = json!({"files": {"sub/run": "#!/bin/sh\necho $0 $1\n"}});
+        for program in ["./sub/run", "sub/run", "/tmp/job/sub/run"] {
+            let own = client.run(&with(json!({"id": "j", "command": [program, "x"]}), files.clone()));
+            assert_eq!(own["stdout"], "/tmp/job/sub/run x\n", "{own}");
+        }
         // A run without any of this has no such folder.
         assert_eq!(client.run(&shell("i", "ls -d /tmp/job 2>&1 || echo none"))["report"]["exit"]["code"], 0);
         assert_eq!(client.end().1, Some(0));

@@ -27,7 +27,7 @@ pub(crate) fn text(path: &Path) -> &str {
 pub(crate) fn command<I: IntoIterator<Item: AsRef<OsStr>>>(scene: &Scene, words: I) -> Command {
     let mut command = Command::new(ringfence());
     command.args(words).current_dir(scene.path("here")).env("HOME", scene.home());
-    command.env("XDG_RUNTIME_DIR", scene.runtime()).stdin(Stdio::null());
+    command.env("RINGFENCE_RUNTIME_DIR", scene.runtime()).stdin(Stdio::null());
     command
 }
 

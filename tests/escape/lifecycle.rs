@@ -83,7 +83,8 @@ fn row_92_no_survivor_of_the_supervisors_death_at_any_instant() {
     // What they left in the registry is known to be dead, and swept by the next look.
     let entries = || std::fs::read_dir(scene.runtime().join("ringfence")).unwrap().count();
     let left = entries();
-    let ps = Command::new(ringfence()).arg("ps").env("XDG_RUNTIME_DIR", scene.runtime()).output().unwrap();
+    let ps =
+        Command::new(ringfence()).arg("ps").env("RINGFENCE_RUNTIME_DIR", scene.runtime()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&ps.stdout).lines().count(), 1, "{ps:?}");
     assert_eq!(entries(), 0, "{left} entries were left, and not all are swept");
     // Control: the kills came both before and while the program ran.

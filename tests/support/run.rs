@@ -148,7 +148,7 @@ impl<'a> Run<'a> {
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).current_dir(&self.directory);
         command.envs(self.environment.iter().cloned()).env("HOME", self.scene.home());
-        command.env("XDG_RUNTIME_DIR", self.scene.runtime()).stdin(Stdio::null());
+        command.env("RINGFENCE_RUNTIME_DIR", self.scene.runtime()).stdin(Stdio::null());
         command
     }
 

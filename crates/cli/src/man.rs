@@ -36,7 +36,7 @@ pub(crate) fn page() -> Vec<u8> {
     tail.control("SH", ["EXAMPLES"]);
     entries(&mut tail, &EXAMPLES);
     tail.control("SH", ["ENVIRONMENT"]);
-    entries(&mut tail, &[("NO_COLOR", "When set, --help is printed without colour.")]);
+    entries(&mut tail, &ENVIRONMENT);
     paragraphs(
         &mut tail,
         "SEE ALSO",
@@ -80,6 +80,16 @@ const EXIT_STATUS: [(&str, &str); 10] = [
     ("137", "run: the program was killed, by its owner's second signal or after the grace."),
     ("1", "other commands: what was asked could not be done."),
     ("2", "other commands: a usage error."),
+];
+
+const ENVIRONMENT: [(&str, &str); 3] = [
+    ("NO_COLOR", "When set, --help is printed without colour."),
+    (
+        "XDG_RUNTIME_DIR",
+        "Where the list of live sandboxes is kept, in the folder ringfence; else /run/user/UID (/run for root) or \
+         /tmp/ringfence-UID. ps and kill look in all of them.",
+    ),
+    ("RINGFENCE_RUNTIME_DIR", "The same, and the only place: a list apart from all others."),
 ];
 
 const EXAMPLES: [(&str, &str); 7] = [

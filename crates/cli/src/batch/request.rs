@@ -129,6 +129,13 @@ impl Request {
         Ok(())
     }
 
+    /// The program: `./main.sh` is the one that came with the request, when one of that name did.
+    fn program(&self) -> String {
+        let name = &self.command[0];
+        let own = name.strip_prefix("./").unwrap_or(name);
+        if name.contains('/') && self.files.contains_key(own) { format!("{JOB}/{own}") } else { name.clone() }
+    }
+
     /// Does it need a folder of its own?
     fn has_folder(&self) -> bool {
         let relative = |path: &Option<String>| path.as_ref().is_some_and(|path| !path.starts_with('/'));
@@ -185,7 +192,7 @@ impl Request {
         let folder = if self.has_folder() { Some(shared.folders.make()?) } else { None };
         let policy = self.policy(&shared.policy, folder.as_ref())?;
         let environment = self.environment(&policy)?;
-        let mut command = Sandbox::new(policy).command(&self.command[0]);
+        let mut command = Sandbox::new(policy).command(self.program());
         command.args(&self.command[1..]).callers_environment(environment).cancel_with(cancellation);
         if let Some(registry) = &shared.registry {
             command.register(registry);

@@ -18,10 +18,13 @@ use super::{Entry, Facts};
 /// No entry is larger.
 const LARGEST: u64 = 4 << 20;
 
-/// Where the folder may be, the best place first.
+/// Where the folder may be, the best place first. Who names one has a registry apart from all others.
 pub(super) fn places() -> Vec<PathBuf> {
-    let user = geteuid();
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    let named = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    if let Some(own) = named("RINGFENCE_RUNTIME_DIR") {
+        return vec![own.join("ringfence")];
+    }
+    let (user, runtime) = (geteuid(), named("XDG_RUNTIME_DIR"));
     let system =
         if user.is_root() { "/run".into() } else { PathBuf::from(format!("/run/user/{}", user.as_raw())) };
     let mut places: Vec<_> =
@@ -37,7 +40,7 @@ pub(super) fn failed(what: &str, path: &Path, error: &io::Error) -> Problem {
     Problem::request("registry", message)
         .at(path)
         .errno(errno)
-        .remedy("set XDG_RUNTIME_DIR to a folder that is yours alone")
+        .remedy("set RINGFENCE_RUNTIME_DIR to a folder that is yours")
 }
 
 /// Opens the folder; follows no symlink, and takes none that others can enter.
