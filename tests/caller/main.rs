@@ -1,6 +1,8 @@
 //! Programs that use the library as a caller would, in ways that need a process of their own. Each prints one
 //! line: how it went.
 
+mod asynchronous;
+
 use std::time::{Duration, Instant};
 
 use ringfence::{Child, Policy, Report, Sandbox, Stdio};
@@ -15,6 +17,7 @@ fn main() {
         ["fork-and-drop"] => fork_and_drop(),
         ["drop"] => drop_ends_everything(),
         ["many-threads"] => many_threads(),
+        ["async", tasks, rounds] => asynchronous::random_ends(number(tasks), number(rounds)),
         ["spawn-cost", megabytes, threads, rounds] => {
             spawn_cost(number(megabytes), number(threads), number(rounds))
         }

@@ -26,7 +26,8 @@ pub(crate) fn text(path: &Path) -> &str {
 /// A call with these words, from the scene's folder `here` and with its home.
 pub(crate) fn command<I: IntoIterator<Item: AsRef<OsStr>>>(scene: &Scene, words: I) -> Command {
     let mut command = Command::new(ringfence());
-    command.args(words).current_dir(scene.path("here")).env("HOME", scene.home()).stdin(Stdio::null());
+    command.args(words).current_dir(scene.path("here")).env("HOME", scene.home());
+    command.env("RINGFENCE_RUNTIME_DIR", scene.runtime()).stdin(Stdio::null());
     command
 }
 

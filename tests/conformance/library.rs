@@ -340,3 +340,15 @@ fn the_id_of_a_child_is_its_first_process_on_the_host() {
     child.wait();
     assert!(!std::path::Path::new(&format!("/proc/{}", child.id())).exists(), "it is reaped");
 }
+
+/// RINGFENCE_ASYNC_ROUNDS=50 for the whole promise; a default that every run of the tests can afford.
+#[test]
+fn dropped_and_cancelled_futures_leave_nothing_behind() {
+    let rounds: usize =
+        std::env::var("RINGFENCE_ASYNC_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
+    let output = Plain::new(caller()).args(["async", "64", &rounds.to_string()]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    println!("{}", String::from_utf8_lossy(&output.stderr));
+    let expected = format!("{} right, 0 wrong, 0 leaked, 0 alive, every way of ending", 64 * rounds);
+    assert_eq!(said, expected, "{output:?}");
+}

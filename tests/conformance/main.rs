@@ -12,6 +12,8 @@ mod library;
 mod limits;
 mod limits_of_cgroups;
 mod network;
+mod output;
+mod passed;
 mod place;
 mod precedence;
 mod profile_files;

@@ -21,6 +21,8 @@ fn swapped(scene: &Scene, swap: impl Fn(&Path)) -> String {
         directory: scene.path("here"),
         environment: [("PATH".into(), "/usr/bin:/bin".into())].into(),
         home: scene.home(),
+        passed: Vec::new(),
+        hidden: Vec::new(),
     };
     let host = Host::read().unwrap();
     let resolved = resolve(&policy, &request, &host).unwrap();

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Run, Scene, caller};
+use support::{Run, Scene, caller, ringfence};
 
 /// Every process with the marker in its command line: the supervisor, and whatever shares or copied its memory,
 /// are among them. A zombie has no command line, so one that the machine has yet to reap is not.
@@ -83,8 +83,18 @@ fn row_92_no_survivor_of_the_supervisors_death_at_any_instant() {
     });
     wait_for("no orphaned init is alive", Duration::from_secs(2), || inits() == 0);
     assert_eq!(mounts(), mounts_before, "a mount was left on the host");
+    // What they left in the registry is known to be dead, and swept by the next look.
+    let entries = || std::fs::read_dir(scene.runtime().join("ringfence")).unwrap().count();
+    let left = entries();
+    let ps =
+        Command::new(ringfence()).arg("ps").env("RINGFENCE_RUNTIME_DIR", scene.runtime()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&ps.stdout).lines().count(), 1, "{ps:?}");
+    assert_eq!(entries(), 0, "{left} entries were left, and not all are swept");
     // Control: the kills came both before and while the program ran.
-    println!("row 92: {rounds} kills within {spread:?}, in {ran} of them the program was already started");
+    println!(
+        "row 92: {rounds} kills within {spread:?}, in {ran} of them the program was already started; {left} \
+         entries swept"
+    );
     let mut child = Run::new(&scene).command(["/bin/sleep", &marker]).spawn().unwrap();
     wait_for("control: the program runs", Duration::from_secs(5), || !programs_of(&marker).is_empty());
     child.kill().unwrap();

@@ -5,6 +5,7 @@ mod files;
 mod host;
 mod launcher;
 mod lifecycle;
+mod output;
 mod privileges;
 mod processes;
 mod resources;

@@ -147,7 +147,8 @@ impl<'a> Run<'a> {
         line.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).current_dir(&self.directory);
-        command.envs(self.environment.iter().cloned()).env("HOME", self.scene.home()).stdin(Stdio::null());
+        command.envs(self.environment.iter().cloned()).env("HOME", self.scene.home());
+        command.env("RINGFENCE_RUNTIME_DIR", self.scene.runtime()).stdin(Stdio::null());
         command
     }
 

@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The name of the caller's runtime folder.
+const RUNTIME: &str = "runtime";
+
 /// A temporary folder with a home, a working directory, and room for what the test needs. Gone when dropped.
 pub struct Scene {
     root: tempfile::TempDir,
@@ -23,6 +26,11 @@ impl Scene {
     /// The caller's home.
     pub fn home(&self) -> PathBuf {
         self.path("home")
+    }
+
+    /// The caller's runtime folder: live sandboxes of other tests are in other ones.
+    pub fn runtime(&self) -> PathBuf {
+        self.folder(RUNTIME)
     }
 
     /// A path below the scene, links resolved.
@@ -65,10 +73,13 @@ impl Scene {
         path
     }
 
-    /// Every path below the scene with its content's length: to show that nothing was made or changed.
+    /// Every path below the scene, but its runtime folder, with its content's length: to show that nothing was made or
+    /// changed.
     pub fn listing(&self) -> Vec<String> {
         let mut found = Vec::new();
         list(&self.path(""), &mut found);
+        let runtime = self.path(RUNTIME).display().to_string();
+        found.retain(|path| !path.starts_with(&runtime));
         found.sort();
         found
     }

@@ -34,6 +34,25 @@ pub(crate) enum Task {
     Run(Box<RunArguments>),
     /// Print the steps of a run, and the kernel layer behind each guarantee; runs nothing
     Plan(Box<PlanArguments>),
+    /// Run many commands from one process: JSON lines in, JSON lines out
+    Batch(Box<BatchArguments>),
+    /// List this user's live sandboxes
+    Ps {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// End live sandboxes of this user, whole, at once
+    #[command(override_usage = "ringfence kill ID|NAME...\n       ringfence kill --all")]
+    Kill {
+        /// Every one: freezes all, then kills all
+        #[arg(long, conflicts_with = "which", required_unless_present = "which")]
+        all: bool,
+
+        /// Ids or names, as `ringfence ps` lists them
+        #[arg(value_name = "ID|NAME")]
+        which: Vec<String>,
+    },
     /// Print a run's report for people
     Report {
         /// What `ringfence run --report FILE` wrote
@@ -89,14 +108,15 @@ pub(crate) enum ProfileTask {
 #[command(
     override_usage = "ringfence run [POLICY] [--] COMMAND [ARG...]",
     after_help = "Exit status: the program's own; 128+N when a signal ended it; 124 at its deadline; 125 when the\n\
-                  sandbox was not set up, the request was wrong or refused; 126 not executable; 127 not found.\n\
+                  sandbox was not set up, the request was wrong or refused; 126 not executable; 127 not found;\n\
+                  137 killed by its owner; 153 for more output than its limit.\n\
                   A program may choose the same numbers: the report (--report) decides."
 )]
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) policy: PolicyFlags,
 
-    /// A name for the run, in its report
+    /// A name for the run, in its report and for `ringfence kill`; no two live ones share it
     #[arg(long, value_name = "NAME", value_parser = values::name, help_heading = "What is said")]
     pub(crate) name: Option<String>,
 
@@ -110,6 +130,25 @@ pub(crate) struct RunArguments {
     )]
     pub(crate) report: Option<Target>,
 
+    /// Where to write what happens, as JSON lines, while it happens
+    #[arg(
+        long,
+        value_name = "FILE|fd:N",
+        value_parser = OsStringValueParser::new().try_map(Target::parse),
+        value_hint = ValueHint::FilePath,
+        help_heading = "What is said"
+    )]
+    pub(crate) events: Option<Target>,
+
+    /// Leave a file open that the caller has open under this number: no folder, no terminal (repeatable)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(3..=1023))]
+    #[arg(help_heading = "Streams")]
+    pub(crate) pass_fd: Vec<i32>,
+
+    /// When stdin is closed by its other side: let the grace pass, then kill; a file is never closed
+    #[arg(long, help_heading = "Streams")]
+    pub(crate) end_with_stdin: bool,
+
     /// Say the steps before the run and the receipt after it, on stderr
     #[arg(long, help_heading = "What is said")]
     pub(crate) verbose: bool,
@@ -118,6 +157,23 @@ pub(crate) struct RunArguments {
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, help_heading = None)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "ringfence batch [POLICY] [--jobs N]",
+    after_help = "A line in: {id, command[], cwd?, env{}?, stdin?|stdin_file?, stdout_file?, files{}?, collect[]?, limits{}?,\n\
+                  encoding?}, or {cancel: id}. A line out, in order of completion: {id, report, stdout, stderr, encoding,\n\
+                  truncated{}, files{}}, or {id, error}. A request may only tighten the policy."
+)]
+pub(crate) struct BatchArguments {
+    #[command(flatten)]
+    pub(crate) policy: PolicyFlags,
+
+    /// How many run at once; as many as the machine has processors when not said
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(help_heading = "What is done")]
+    pub(crate) jobs: Option<u32>,
 }
 
 #[derive(Args, Debug)]

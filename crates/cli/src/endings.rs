@@ -47,6 +47,7 @@ pub(crate) fn ending(exit: &Exit) -> String {
         Reason::Timeout => "timeout".to_owned(),
         Reason::CpuTime => "out of processor time".to_owned(),
         Reason::Memory => "out of memory".to_owned(),
+        Reason::Output => "too much output".to_owned(),
         Reason::Violation => "ended by the filter of system calls".to_owned(),
         Reason::Killed => "killed".to_owned(),
         Reason::Refused => "refused".to_owned(),
@@ -68,6 +69,9 @@ pub(crate) fn ending_under(exit: &Exit, policy: &Policy) -> String {
             .cpu_time
             .map(|limit| format!("out of processor time after {} (--cpu-time)", human::as_a_flag(limit))),
         Reason::Memory => limits.memory.map(|limit| format!("out of memory at {limit} (--memory)")),
+        Reason::Output => {
+            limits.output.map(|limit| format!("more than {} of output (--output-limit)", limit.size))
+        }
         _ => None,
     }
     .unwrap_or_else(|| ending(exit))

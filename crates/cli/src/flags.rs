@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use ringfence::policy::{
-    Base, BindSpec, Capability, CpuList, Cpus, Guarantee, HostUser, IdMap, Network, Size, TmpfsSpec,
-    Toolchain, Variable, Violation,
+    Base, BindSpec, Capability, CpuList, Cpus, Guarantee, HostUser, IdMap, Network, OutputLimit, Size,
+    TmpfsSpec, Toolchain, Variable, Violation,
 };
 
 use crate::values;
@@ -158,6 +158,10 @@ pub(crate) struct LimitFlags {
     /// Open files of one process
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(crate) nofile: Option<u64>,
+
+    /// What is printed on stdout and stderr together; beyond it the program is killed, or the rest is dropped
+    #[arg(long, value_name = "SIZE[:kill|:truncate]", value_parser = OutputLimit::from_str)]
+    pub(crate) output_limit: Option<OutputLimit>,
 }
 
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -220,7 +224,7 @@ pub(crate) mod tests {
     }
 
     /// The flags that have one value, each with one.
-    const SINGLE: [(&str, &str); 24] = [
+    const SINGLE: [(&str, &str); 25] = [
         ("--seccomp", "/f.json"),
         ("--on-violation", "kill"),
         ("--profile", "minimal"),
@@ -239,6 +243,7 @@ pub(crate) mod tests {
         ("--cpuset", "0"),
         ("--pids", "64"),
         ("--cpu-time", "10s"),
+        ("--output-limit", "1M:truncate"),
         ("--uid", "0"),
         ("--gid", "0"),
         ("--user", "nobody"),
@@ -304,6 +309,8 @@ pub(crate) mod tests {
             ("--cpus", "9999999"),
             ("--cpuset", ""),
             ("--cpuset", "3-1"),
+            ("--output-limit", "0"),
+            ("--output-limit", "1M:drop"),
             ("--pids", "0"),
             ("--pids", "-1"),
             ("--pids", "18446744073709551616"),

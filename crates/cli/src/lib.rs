@@ -5,14 +5,17 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod batch;
 mod brief;
 mod endings;
 mod env_file;
 mod errno;
+mod events;
 mod flags;
 mod habits;
 mod human;
 mod kept_away;
+mod live;
 mod man;
 mod messages;
 mod output;
@@ -73,6 +76,10 @@ fn perform(task: Task) -> u8 {
     match task {
         Task::Run(arguments) => run::run(*arguments),
         Task::Plan(arguments) => plan::plan(*arguments),
+        Task::Batch(arguments) => batch::batch(*arguments),
+        Task::Ps { json } => live::ps(json),
+        Task::Kill { all: true, .. } => live::kill_all(),
+        Task::Kill { which, .. } => live::kill(&which),
         Task::Report { file } => show::show(&file),
         Task::Profile(task) => profile::perform(&task),
         Task::Completions { shell } => {

@@ -37,7 +37,7 @@ pub(crate) fn page() -> Vec<u8> {
     tail.control("SH", ["EXAMPLES"]);
     entries(&mut tail, &EXAMPLES);
     tail.control("SH", ["ENVIRONMENT"]);
-    entries(&mut tail, &[("NO_COLOR", "When set, --help is printed without colour.")]);
+    entries(&mut tail, &ENVIRONMENT);
     paragraphs(
         &mut tail,
         "SEE ALSO",
@@ -79,7 +79,7 @@ const PATHS: [&str; 2] = [
      unit (500ms, 10s, 2m, 1h).",
 ];
 
-const EXIT_STATUS: [(&str, &str); 9] = [
+const EXIT_STATUS: [(&str, &str); 10] = [
     ("N", "run: the program exited with N."),
     ("128+N", "run: signal N ended the program."),
     ("124", "run: the program missed its --timeout, even if it then exited with 0."),
@@ -89,9 +89,20 @@ const EXIT_STATUS: [(&str, &str); 9] = [
     ),
     ("126", "run: the command was found and cannot be executed."),
     ("127", "run: the command was not found."),
+    ("153", "run: the program printed more than its --output-limit, and was killed for it."),
     ("137", "run: the program was killed, by its owner's second signal or after the grace."),
     ("1", "other commands: what was asked could not be done."),
     ("2", "other commands: a usage error."),
+];
+
+const ENVIRONMENT: [(&str, &str); 3] = [
+    ("NO_COLOR", "When set, --help is printed without colour."),
+    (
+        "XDG_RUNTIME_DIR",
+        "Where the list of live sandboxes is kept, in the folder ringfence; else /run/user/UID (/run for root) or \
+         /tmp/ringfence-UID. ps and kill look in all of them.",
+    ),
+    ("RINGFENCE_RUNTIME_DIR", "The same, and the only place: a list apart from all others."),
 ];
 
 const EXAMPLES: [(&str, &str); 7] = [

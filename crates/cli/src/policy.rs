@@ -95,6 +95,7 @@ fn set_limits(policy: &mut Policy, flags: &LimitFlags) {
     limits.stack = flags.stack.or(limits.stack);
     limits.file_size = flags.file_size.or(limits.file_size);
     limits.nofile = flags.nofile.or(limits.nofile);
+    limits.output = flags.output_limit.or(limits.output);
 }
 
 fn set_process(policy: &mut Policy, flags: ProcessFlags) {
@@ -317,6 +318,7 @@ mod tests {
             ("cpuset", "0"),
             ("pids", "9"),
             ("cpu-time", "1"),
+            ("output-limit", "1M"),
             ("uid", "7"),
             ("gid", "7"),
             ("user", "7"),

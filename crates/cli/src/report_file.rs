@@ -62,7 +62,7 @@ impl Target {
     pub(crate) fn open(&self) -> Result<Destination, Problem> {
         match self {
             Self::File(path) => ReportFile::create(path).map(Destination::File),
-            Self::Fd(number) => open_fd(*number).map(Destination::Fd),
+            Self::Fd(number) => open_fd(*number, "report").map(Destination::Fd),
         }
     }
 }
@@ -100,14 +100,15 @@ impl Destination {
     }
 }
 
-fn open_fd(number: RawFd) -> Result<File, Problem> {
-    let what = format!("cannot write the report to fd {number}");
-    let remedy = format!("open it for writing in the caller, like {number}>report.json");
-    let failed = |e: io::Error| errno::problem("report", &what, &e).remedy(remedy.clone());
+/// A descriptor of the caller's that `what` is written to.
+pub(crate) fn open_fd(number: RawFd, code: &str) -> Result<File, Problem> {
+    let what = format!("cannot write the {code} to fd {number}");
+    let remedy = format!("open it for writing in the caller, like {number}>{code}.json");
+    let failed = |e: io::Error| errno::problem(code, &what, &e).remedy(remedy.clone());
     let file = duplicate(number).map_err(failed)?;
     let mode = fcntl_getfl(&file).map_err(|e| failed(e.into()))?;
     if mode.contains(OFlags::PATH) || !mode.intersects(OFlags::WRONLY | OFlags::RDWR) {
-        return Err(Problem::request("report", format!("{what}: it is open for reading only")).remedy(remedy));
+        return Err(Problem::request(code, format!("{what}: it is open for reading only")).remedy(remedy));
     }
     Ok(file)
 }

@@ -4,16 +4,28 @@ use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 
 use ringfence::policy::{Policy, Problem, Reason, Report};
-use ringfence::{Command, Sandbox};
+use ringfence::{Command, Registry, Sandbox};
 
 use crate::arguments::RunArguments;
+use crate::events::Events;
 use crate::kept_away::{Place, kept_away};
 use crate::refusal::{self, Asked};
 use crate::{endings, messages, plan, policy, receipt};
 
 /// Runs it, and gives the exit status of `CONTRACT.md`.
 pub(crate) fn run(arguments: RunArguments) -> u8 {
-    let RunArguments { policy: flags, name, report, verbose, command: words } = arguments;
+    let RunArguments {
+        policy: flags,
+        name,
+        report,
+        events,
+        pass_fd,
+        end_with_stdin,
+        verbose,
+        command: words,
+    } = arguments;
+    // Before anything of ours is open: it could stand under a number that is not.
+    let passed = ringfence::take_inherited(&pass_fd);
     let asked = || Asked { report: None, name: name.as_deref(), command: &words, policy: None };
     // First, so that every refusal has its report.
     let destination = match report.map(|target| target.open()).transpose() {
@@ -27,13 +39,28 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
     };
     let asked = || Asked { policy: Some(&policy), ..asked() };
     let mut command = command(&policy, &words, name.as_deref());
-    let plan = match command.plan() {
+    let opened = events.map(|target| Events::open(&target)).transpose();
+    let (passed, events) = match passed.and_then(|passed| Ok((passed, opened?))) {
+        Ok(opened) => opened,
+        Err(problem) => return refusal::of_run(&problem, Asked { report: destination, ..asked() }),
+    };
+    for (number, file) in passed {
+        command.pass_fd(number, file);
+    }
+    command.end_with_stdin(end_with_stdin);
+    let plan = match register(&mut command, name.is_some()).and_then(|()| command.plan()) {
         Ok(plan) => plan,
         Err(problem) => return refusal::of_run(&problem, Asked { report: destination, ..asked() }),
     };
     // Nothing is written into a folder that the program was to have.
     if let Some(Err(problem)) = destination.as_ref().map(|destination| destination.check(&plan)) {
         return refusal::of_run(&problem, asked());
+    }
+    if let Some(Err(problem)) = events.as_ref().map(|events| events.check(&plan)) {
+        return refusal::of_run(&problem, Asked { report: destination, ..asked() });
+    }
+    if let Some(mut events) = events {
+        command.on_event(move |event| events.write(event));
     }
     if verbose {
         notes.iter().for_each(|note| messages::say(note));
@@ -44,6 +71,22 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
     let written = destination.map_or(Ok(()), |destination| destination.write(&report));
     say_ending(&report, &policy, verbose);
     finish(&report, written)
+}
+
+/// Enters the run into the registry, which the program must not reach. A run without a name goes on without one:
+/// it cannot be listed, and that is said.
+fn register(command: &mut Command, named: bool) -> Result<(), Problem> {
+    match Registry::open() {
+        Ok(registry) => {
+            command.register(&registry);
+            Ok(())
+        }
+        Err(problem) if named => Err(problem),
+        Err(problem) => {
+            messages::say(&format!("`ringfence ps` and `kill` will not know this run: {problem}"));
+            Ok(())
+        }
+    }
 }
 
 /// The parser lets no line without a program through; an empty word is what the library calls not found.
@@ -92,7 +135,8 @@ fn problem_status(problem: &Problem) -> u8 {
 ///
 /// A limit that ended it is said to logs too: it may be the profile's, and nothing else would tell.
 fn last_line(report: &Report, policy: &Policy, place: Option<&Place>) -> Option<String> {
-    let limited = matches!(report.exit.reason, Reason::Timeout | Reason::CpuTime | Reason::Memory);
+    let limited =
+        matches!(report.exit.reason, Reason::Timeout | Reason::CpuTime | Reason::Memory | Reason::Output);
     let ran = limited
         || matches!(
             report.exit.reason,

@@ -45,7 +45,10 @@ fn main(plan_fd: Fd, control: Fd) -> ! {
     for (index, step) in plan.steps.iter().enumerate() {
         if step.op == Op::Fork as u32 {
             match target::fork() {
-                Ok(target::Forked::Init { process, teller }) => watch::run(plan, index, process, teller),
+                Ok(target::Forked::Init { process, teller }) => {
+                    target::let_go(&plan);
+                    watch::run(plan, index, process, teller)
+                }
                 Ok(target::Forked::Target { teller }) => become_target(context, index + 1, teller),
                 Err(fault) => steps::fail(&plan, index, fault),
             }

@@ -61,19 +61,43 @@ pub(crate) fn close_files(plan: &Plan) -> Result<(), Fault> {
     let header = plan.header;
     let [a, b, c] = header.streams;
     let cgroup = [header.cpu_file, header.memory_event];
-    let mut keep =
+    let ours =
         [header.control, header.supervisor, a, b, c, cgroup[0], cgroup[1]].map(|fd| fd.cast_unsigned());
-    keep.sort_unstable();
     let mut next = 0_u32;
     // A stream that is not there is the largest number: it ends the list.
-    for fd in keep {
-        if fd > next {
-            sys::close_range(next, fd - 1, 0)?;
+    while next < u32::MAX {
+        let keep = ours.into_iter().chain(passed(plan)).filter(|fd| *fd >= next).min().unwrap_or(u32::MAX);
+        if keep > next {
+            sys::close_range(next, keep - 1, 0)?;
         }
-        next = fd.saturating_add(1);
+        next = keep.saturating_add(1);
     }
-    if next < u32::MAX {
-        sys::close_range(next, u32::MAX, 0)?;
+    Ok(())
+}
+
+/// The numbers of the caller's files that the program keeps.
+fn passed(plan: &Plan) -> impl Iterator<Item = u32> {
+    plan.steps.iter().filter(|step| step.op == wire::Op::Pass as u32).map(|step| step.a as u32)
+}
+
+/// PID 1 lets the passed files go: whoever waits for their end waits for the program alone.
+pub(crate) fn let_go(plan: &Plan) {
+    for number in passed(plan) {
+        let _its_own_copy = sys::close(Fd(number.cast_signed()));
+    }
+}
+
+/// A file of the caller stays open. A folder would be a way out.
+pub(crate) fn pass(step: &Step) -> Result<(), Fault> {
+    let file = Fd((step.a as u32).cast_signed());
+    sys::set_descriptor_flags(file, 0)?;
+    not_a_folder(file, step.a)
+}
+
+fn not_a_folder(file: Fd, number: u64) -> Result<(), Fault> {
+    let kind = u32::from(sys::statx(file, c"", abi::AT_EMPTY_PATH)?.mode) & abi::S_IFMT;
+    if kind == abi::S_IFDIR {
+        return Err(Fault { errno: fault::STREAM_IS_FOLDER, detail: number });
     }
     Ok(())
 }
@@ -97,10 +121,7 @@ pub(crate) fn streams(plan: &Plan) -> Result<(), Fault> {
         } else {
             sys::dup_onto(from, to)?;
         }
-        let kind = u32::from(sys::statx(to, c"", abi::AT_EMPTY_PATH)?.mode) & abi::S_IFMT;
-        if kind == abi::S_IFDIR {
-            return Err(Fault { errno: fault::STREAM_IS_FOLDER, detail: number as u64 });
-        }
+        not_a_folder(to, number as u64)?;
         expect(sys::descriptor_flags(to)? == 0, number as u64)?;
     }
     Ok(())
@@ -123,12 +144,16 @@ pub(crate) fn directory(plan: &Plan, step: &Step) -> Result<(), Fault> {
     expect(here.get(..length) == Some(path.to_bytes_with_nul()), 0)
 }
 
-/// Everything but the streams closes at exec. The list of open files is read back: a close that lied is seen.
-pub(crate) fn seal_files() -> Result<(), Fault> {
+/// Everything but the streams and the passed files closes at exec. The list of open files is read back: a close
+/// that lied is seen.
+pub(crate) fn seal_files(plan: &Plan) -> Result<(), Fault> {
     sys::close_range(3, u32::MAX, abi::CLOSE_RANGE_CLOEXEC)?;
+    for number in passed(plan) {
+        sys::set_descriptor_flags(Fd(number.cast_signed()), 0)?;
+    }
     let directory = sys::openat(Fd(abi::AT_FDCWD), c"/proc/self/fd", abi::O_RDONLY | abi::O_CLOEXEC, 0)?;
     let mut buffer = [0_u8; 4096];
-    let mut streams = 0;
+    let mut open = 0;
     loop {
         let length = sys::getdents(directory, &mut buffer)?;
         if length == 0 {
@@ -139,18 +164,18 @@ pub(crate) fn seal_files() -> Result<(), Fault> {
         while let Some(&[low, high]) = rest.get(16..18) {
             let size = usize::from(u16::from_le_bytes([low, high]));
             if let Some(file) = rest.get(19..size).and_then(|name| number(name, 10)) {
-                streams += check_file(file)?;
+                open += check_file(plan, file)?;
             }
             rest = rest.get(size..).unwrap_or_default();
         }
     }
-    expect(streams == 3, detail::INCOMPLETE)?;
+    expect(open == 3 + passed(plan).count() as u32, detail::INCOMPLETE)?;
     Ok(sys::close(directory)?)
 }
 
-/// 1 for a stream; a mismatch for another file that would stay open.
-fn check_file(file: u64) -> Result<u32, Fault> {
-    if file < 3 {
+/// 1 for a stream and a passed file; a mismatch for another file that would stay open.
+fn check_file(plan: &Plan, file: u64) -> Result<u32, Fault> {
+    if file < 3 || passed(plan).any(|number| u64::from(number) == file) {
         return Ok(1);
     }
     let closes = sys::descriptor_flags(Fd(file as i32))? & abi::FD_CLOEXEC != 0;

@@ -340,6 +340,8 @@ impl Watch {
             self.deadline_ns = self.note_deadline();
             self.signal(abi::SIGTERM);
             self.start_grace();
+            let record = Record { kind: RecordKind::Deadline as u32, time_ns: now, ..Record::default() };
+            steps::send(&self.plan, &record);
         }
         if self.kill_ns.is_some_and(|at| now >= at) {
             self.kill_all();

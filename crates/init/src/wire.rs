@@ -135,7 +135,9 @@ pub enum Op {
     Limit,
     /// Enter the working directory `path`.
     Directory,
-    /// Close every fd but the streams at exec, and prove it.
+    /// Leave the fd `a` open for the program; refuse a folder.
+    Pass,
+    /// Close every fd but the streams, and those that are passed, at exec, and prove it.
     SealFiles,
     /// Unblock and reset every signal.
     Signals,
@@ -156,7 +158,7 @@ pub enum Op {
 
 impl Op {
     /// Every step, in numeric order.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::AwaitMaps,
         Self::Conceal,
         Self::DropGroups,
@@ -189,6 +191,7 @@ impl Op {
         Self::Streams,
         Self::Limit,
         Self::Directory,
+        Self::Pass,
         Self::SealFiles,
         Self::Signals,
         Self::VerifyProcess,
@@ -256,6 +259,8 @@ pub enum RecordKind {
     ExecFailed,
     /// The program ended: `status` as wait(2) says it, usage of the whole tree.
     Ended,
+    /// The deadline has passed; the grace begins.
+    Deadline,
 }
 
 /// A message of PID 1, always of this size.

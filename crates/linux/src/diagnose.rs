@@ -101,8 +101,10 @@ pub(crate) fn step_failed(plan: &Plan, record: &Record) -> Problem {
         fault::MISMATCH => mismatch(plan, record),
         fault::CHANGED => changed(step),
         fault::STREAM_IS_FOLDER => {
-            let name = ["input", "output", "error"].get(record.detail as usize).copied().unwrap_or("stream");
-            setup("stream", format!("standard {name} is a folder, which would lead out of the sandbox"))
+            let name = ["standard input", "standard output", "standard error"];
+            let name = name.get(record.detail as usize).map(|name| (*name).to_owned());
+            let name = name.unwrap_or_else(|| format!("descriptor {}", record.detail));
+            setup("stream", format!("{name} is a folder, which would lead out of the sandbox"))
                 .remedy("redirect it to a file, a pipe or /dev/null")
         }
         fault::BAD_PLAN => Problem::new(Reason::Internal, "plan", "PID 1 could not read its plan".to_owned()),

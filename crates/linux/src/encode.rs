@@ -194,6 +194,7 @@ impl Image {
             Step::Limit { resource, soft, hard, .. } => {
                 wire::Step { a: u64::from(*resource), b: *soft, c: *hard, ..base }
             }
+            Step::Pass { number } => wire::Step { a: u64::from(number.unsigned_abs()), ..base },
             Step::VerifyProgram { file, .. } => {
                 wire::Step { a: device_words(file.device), b: file.inode, ..base }
             }
@@ -237,6 +238,7 @@ const fn op(step: &Step) -> Op {
         Step::Fork => Op::Fork,
         Step::Session => Op::Session,
         Step::Streams => Op::Streams,
+        Step::Pass { .. } => Op::Pass,
         Step::Limit { .. } => Op::Limit,
         Step::Directory { .. } => Op::Directory,
         Step::SealFiles => Op::SealFiles,

@@ -1,5 +1,6 @@
 //! The start: from a plan to a running PID 1, at a cost that does not depend on the caller's size.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
@@ -16,11 +17,16 @@ use crate::image::above_streams;
 use crate::plan::{Plan, clone_flag};
 use crate::stack::GuardedStack;
 use crate::supervise::{Process, Running, send};
-use crate::{cgroup, diagnose, encode, errno, idmap, image};
+use crate::{cgroup, diagnose, encode, errno, idmap, image, look};
 
-/// What becomes the program's standard input, output and error. `None` is the caller's own.
+/// The open files that a program starts with.
 #[derive(Debug, Default)]
-pub struct Streams(pub [Option<OwnedFd>; 3]);
+pub struct Streams {
+    /// Standard input, output and error. `None` is the caller's own.
+    pub standard: [Option<OwnedFd>; 3],
+    /// Others, each with the number that it has inside: those that the request named.
+    pub more: Vec<(i32, OwnedFd)>,
+}
 
 /// Starts a plan. The program has not run when this returns: [`Running`] says how it goes.
 ///
@@ -33,18 +39,25 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
         let what = what.to_owned();
         move |e: io::Error| errno::problem("launch", what, e)
     };
+    // Ours stand above every number that has a meaning inside.
+    let least = streams.more.iter().map(|(number, _)| number + 1).max().unwrap_or(3).max(3);
     let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).map_err(io::Error::from);
-    let supervisor =
-        pidfd.and_then(above_streams).map_err(failed("this process cannot be watched by a pidfd"))?;
+    let supervisor = pidfd.and_then(|file| not_below(least, file));
+    let supervisor = supervisor.map_err(failed("this process cannot be watched by a pidfd"))?;
     let (ours, theirs) = socket_pair().map_err(failed("no socket to PID 1"))?;
     let ours = above_streams(ours).map_err(failed("no socket to PID 1"))?;
-    let theirs = above_streams(theirs).map_err(failed("no socket to PID 1"))?;
-    let streams = own_numbers(streams).map_err(failed("a stream cannot be passed"))?;
+    let theirs = not_below(least, theirs).map_err(failed("no socket to PID 1"))?;
+    let more = streams.more.into_iter().map(|(number, file)| Ok((number, not_below(least, file)?)));
+    let more: Vec<_> = more.collect::<io::Result<_>>().map_err(failed("a file cannot be passed"))?;
+    let streams = own_numbers(streams.standard, least).map_err(failed("a stream cannot be passed"))?;
     give_pipes(&plan, &streams);
     let trees = idmap::clone_trees(&plan, supervisor.as_fd())?;
+    let trees = trees.into_iter().map(|(index, tree)| Ok((index, not_below(least, tree)?)));
+    let trees: BTreeMap<_, _> =
+        trees.collect::<io::Result<_>>().map_err(failed("a folder cannot be passed"))?;
     let cgroup = plan.cgroup.as_ref().map(cgroup::make).transpose()?;
     let watched = cgroup.as_ref().map(|cgroup| cgroup.watched()).transpose()?.unwrap_or_default();
-    let watched = with_placeholders(watched).map_err(failed("no file for PID 1"))?;
+    let watched = with_placeholders(watched, least).map_err(failed("no file for PID 1"))?;
     let files = encode::Files {
         control: theirs.as_raw_fd(),
         supervisor: supervisor.as_raw_fd(),
@@ -57,14 +70,16 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
         trees: trees.iter().map(|(index, tree)| (*index, tree.as_raw_fd())).collect(),
     };
     let plan_file = image::plan_file(&encode::encode(&plan, &files)?)?;
+    let plan_file = not_below(least, plan_file).map_err(failed("the plan cannot be passed"))?;
     let mut passed = vec![files.control, files.supervisor, plan_file.as_raw_fd()];
     passed.extend(files.streams.iter().flatten());
     passed.extend(files.trees.values());
     passed.extend(files.cpu.map(|(file, _)| file).into_iter().chain(files.memory_event));
+    let placed: Vec<_> = more.iter().map(|(number, file)| (file.as_raw_fd(), *number)).collect();
     let folder = cgroup.as_ref().and_then(|cgroup| cgroup.folder());
-    let process = start(&plan, &passed, plan_file.as_fd(), files.control, folder)?;
+    let process = start(&plan, &passed, &placed, plan_file.as_fd(), files.control, folder)?;
     // PID 1 has its own copies now.
-    drop((theirs, streams, trees, plan_file, watched));
+    drop((theirs, streams, more, trees, plan_file, watched));
     let running = Running::new(process, ours, plan, cgroup, begun_ns);
     release(&running)?;
     Ok(running)
@@ -85,15 +100,19 @@ fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
-/// Numbers for the files that PID 1 opens itself: `/dev/null` stands there until it has.
-fn with_placeholders(mut watched: Watched) -> io::Result<Watched> {
-    let null = || above_streams(std::fs::File::open("/dev/null")?.into());
+/// Numbers for the files that PID 1 opens itself: `/dev/null` stands there until it has. None is below `least`.
+fn with_placeholders(mut watched: Watched, least: i32) -> io::Result<Watched> {
+    let null = || std::fs::File::open("/dev/null").map(OwnedFd::from);
     if watched.cpu_path.is_some() {
         watched.cpu = Some((null()?, cgroup::MICROSECOND));
     }
     if watched.memory_path.is_some() {
         watched.out_of_memory = Some(null()?);
     }
+    let raised = |file: Option<OwnedFd>| file.map(|file| not_below(least, file)).transpose();
+    let (cpu, unit) = watched.cpu.unzip();
+    watched.cpu = raised(cpu)?.zip(unit);
+    watched.out_of_memory = raised(watched.out_of_memory)?;
     Ok(watched)
 }
 
@@ -136,15 +155,25 @@ impl Passed {
     }
 }
 
+/// A file with a number that is not below this one.
+fn not_below(least: i32, file: OwnedFd) -> io::Result<OwnedFd> {
+    let file = look::ours(file)?;
+    if file.as_raw_fd() >= least {
+        Ok(file)
+    } else {
+        look::ours(rustix::io::fcntl_dupfd_cloexec(file, least)?)
+    }
+}
+
 /// Streams with numbers that cannot be mixed up: a file of ours is above 2, a caller's stream is its own number,
 /// a closed one is missing and becomes `/dev/null`.
-fn own_numbers(streams: Streams) -> io::Result<[Passed; 3]> {
+fn own_numbers(streams: [Option<OwnedFd>; 3], least: i32) -> io::Result<[Passed; 3]> {
     let mut number = 0;
-    let passed = streams.0.map(|file| {
+    let passed = streams.map(|file| {
         let own = number;
         number += 1;
         match file {
-            Some(file) => above_streams(file).map(Passed::Own),
+            Some(file) => not_below(least, file).map(Passed::Own),
             None => match sys::descriptor_flags(Fd(own)) {
                 Ok(_) => Ok(Passed::Callers(own)),
                 Err(Errno(libc::EBADF)) => Ok(Passed::Missing),
@@ -183,6 +212,8 @@ const PIPE_FILE_SYSTEM: i64 = 0x5049_5045;
 /// What the child needs, prepared: it allocates nothing and calls no library.
 struct Child<'a> {
     keep: &'a [i32],
+    /// Files and the numbers that they get: none of `keep`, and not the executable's.
+    placed: &'a [(i32, i32)],
     executable: i32,
     /// Files to write first, with their content.
     maps: &'a [(CString, Vec<u8>)],
@@ -206,11 +237,15 @@ pub(crate) enum ChildStep {
 fn start(
     plan: &Plan,
     keep: &[i32],
+    placed: &[(i32, i32)],
     plan_file: BorrowedFd<'_>,
     control: i32,
     cgroup: Option<BorrowedFd<'_>>,
 ) -> Result<Process, Problem> {
-    let executable = image::executable()?;
+    let cached = image::executable()?;
+    // The cached file's number may be one that a passed file gets.
+    let own = if placed.is_empty() { None } else { Some(moved_executable(cached, placed)?) };
+    let executable = own.as_ref().map_or(cached, OwnedFd::as_fd);
     let stack = GuardedStack::new().map_err(|e| errno::problem("launch", "no memory for a stack", e))?;
     let maps = own_maps(plan);
     let name = c"ringfence-init";
@@ -218,6 +253,7 @@ fn start(
     let (plan_number, control_number) = (number(plan_file.as_raw_fd()), number(control));
     let mut child = Child {
         keep,
+        placed,
         executable: executable.as_raw_fd(),
         maps: &maps,
         capabilities: abi::capability::SETUP.iter().fold(plan.capabilities, |set, number| set | 1 << number),
@@ -269,6 +305,13 @@ fn namespaces(plan: &Plan) -> u64 {
     plan.namespaces.iter().filter(|name| !later(name)).fold(0, |flags, name| flags | clone_flag(name))
 }
 
+/// PID 1's executable under a number that no passed file gets.
+fn moved_executable(cached: BorrowedFd<'_>, placed: &[(i32, i32)]) -> Result<OwnedFd, Problem> {
+    let least = placed.iter().map(|(_, number)| number + 1).max().unwrap_or(3);
+    rustix::io::fcntl_dupfd_cloexec(cached, least)
+        .map_err(|e| errno::problem("launch", "PID 1's executable cannot be passed", e))
+}
+
 /// The maps that the sandbox writes itself: one line each, after giving setgroups(2) up.
 fn own_maps(plan: &Plan) -> Vec<(CString, Vec<u8>)> {
     if plan.identity.writer != Writer::Itself {
@@ -311,6 +354,9 @@ unsafe extern "C" fn run_child(argument: usize) -> ! {
 fn prepare(child: &Child<'_>) -> Result<(), (ChildStep, Errno)> {
     for file in child.keep {
         sys::set_descriptor_flags(Fd(*file), 0).map_err(|e| (ChildStep::KeepFiles, e))?;
+    }
+    for (from, to) in child.placed {
+        sys::dup_onto(Fd(*from), Fd(*to)).map_err(|e| (ChildStep::KeepFiles, e))?;
     }
     for (path, content) in child.maps {
         write_file(path, content).map_err(|e| (ChildStep::WriteMaps, e))?;

@@ -5,6 +5,7 @@
 //! steps or a refusal ([`plan`]), the plan is *launched* ([`launch`]), and the [`Running`] sandbox is
 //! supervised until it has an [`Ending`].
 
+mod cancel;
 mod cgroup;
 mod diagnose;
 mod encode;
@@ -17,22 +18,27 @@ mod image;
 mod launch;
 mod layout;
 mod look;
+mod meter;
+mod passed;
 mod plan;
 mod pump;
 mod receipt;
+mod relay;
 mod resolve;
 mod signals;
 mod stack;
 mod supervise;
 mod verdict;
 
+pub use cancel::Cancellation;
 pub use errno::name as errno_name;
 pub use host::Host;
 pub use launch::{Streams, launch};
 pub use layout::{Layout, Node};
 pub use look::real as real_path;
+pub use passed::{check as check_passed, closable, take_inherited};
 pub use plan::{Plan, Step, plan};
-pub use pump::{Pump, Sink, duplicate, pipe};
+pub use pump::{Pump, Sink, Take, duplicate, pipe, without_waiting};
 pub use resolve::{Request, Resolved, SameFile, Source, Start, is_terminal, resolve};
 pub use signals::{Signals, without_file_size_signal};
-pub use supervise::{Ending, Running};
+pub use supervise::{Ending, Running, Tell};

@@ -6,14 +6,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
-use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Limits, Network, Policy, Problem};
+use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Limits, Network, OutputLimit, Policy, Problem};
 use ringfence_seccomp::Program;
 
 use crate::cgroup::{self, Controller, Held};
 use crate::filter::{Filters, filters};
 use crate::host::{Host, NAMESPACES};
 use crate::identity::{Identity, Writer};
-use crate::layout::{Node, Rank};
+use crate::layout::{Layout, Node, Rank};
 use crate::receipt;
 use crate::resolve::{FURNITURE, Resolved, SameFile, Source};
 
@@ -64,6 +64,7 @@ pub enum Step {
     Fork,
     Session,
     Streams,
+    Pass { number: i32 },
     Limit { name: &'static str, resource: u32, soft: u64, hard: u64 },
     Directory { path: PathBuf },
     SealFiles,
@@ -89,6 +90,7 @@ pub struct Plan {
     pub(crate) filter_kills: bool,
     pub(crate) deadline_ns: u64,
     pub(crate) grace_ns: u64,
+    pub(crate) output: Option<OutputLimit>,
     pub(crate) id_helpers: Option<(PathBuf, PathBuf)>,
     pub(crate) limits: Limits,
     pub(crate) cgroup: Option<cgroup::Spec>,
@@ -97,6 +99,7 @@ pub struct Plan {
     pub(crate) notes: Vec<String>,
     pub(crate) unprotected: Vec<PathBuf>,
     pub(crate) writable: Vec<PathBuf>,
+    pub(crate) layout: Layout,
 }
 
 impl Plan {
@@ -116,6 +119,27 @@ impl Plan {
     #[must_use]
     pub fn unprotected(&self) -> &[PathBuf] {
         &self.unprotected
+    }
+
+    /// What the program may print.
+    #[must_use]
+    pub const fn output_limit(&self) -> Option<OutputLimit> {
+        self.output
+    }
+
+    /// What the program may do with a file of the host that it sees at the file's own place; `None` where it does not.
+    ///
+    /// # Errors
+    /// A file on the way cannot be looked at.
+    pub fn access(&self, host: &Path) -> Result<Option<Access>, Problem> {
+        let found = self.layout.look_up(host)?;
+        let same =
+            found.is_some_and(|found| found.path == host && found.host.is_some_and(|(path, _)| path == host));
+        let nearest = host.ancestors().find_map(|at| match self.layout.at(at) {
+            Some(Node::Bind { access, .. } | Node::Pin { access, .. }) => Some(*access),
+            _ => None,
+        });
+        Ok(nearest.filter(|_| same))
     }
 
     /// Host folders that the program can change.
@@ -206,6 +230,7 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         filter_kills: filters.is_some_and(|filters| filters.kills),
         deadline_ns: policy.limits.timeout.map_or(0, ns),
         grace_ns: ns(policy.limits.grace()),
+        output: policy.limits.output,
         id_helpers: host.id_helpers.clone(),
         limits: policy.limits.clone(),
         processors: processors(&policy.limits, host),
@@ -213,6 +238,7 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         notes: resolved.notes.clone(),
         unprotected: resolved.unprotected.clone(),
         writable: writable(resolved),
+        layout: resolved.layout.clone(),
     })
 }
 
@@ -410,9 +436,9 @@ fn become_the_program(
     filters: Option<&Filters>,
 ) -> Result<(), Problem> {
     let path = resolved.program.clone();
+    steps.extend([Step::Session, Step::Streams]);
+    steps.extend(resolved.passed.iter().map(|number| Step::Pass { number: *number }));
     steps.extend([
-        Step::Session,
-        Step::Streams,
         Step::Directory { path: resolved.directory.clone() },
         Step::SealFiles,
         Step::Signals,
@@ -545,6 +571,7 @@ impl fmt::Display for Step {
             Self::Fork => f.write_str("start the program's process; what follows is its own"),
             Self::Session => f.write_str("lead a session of its own"),
             Self::Streams => f.write_str("put the three streams in place"),
+            Self::Pass { number } => write!(f, "leave descriptor {number} open"),
             Self::Limit { name, soft, .. } => write!(f, "limit {name} to {soft}"),
             Self::Directory { path } => write!(f, "enter {}", path.display()),
             Self::SealFiles => f.write_str("verify that no other file stays open"),

@@ -1,6 +1,6 @@
 //! The receipt: which kernel layers hold which guarantee here.
 
-use ringfence_policy::{Guarantee, GuaranteeRow, Network, Policy, Status};
+use ringfence_policy::{Beyond, Guarantee, GuaranteeRow, Network, Policy, Status};
 use ringfence_seccomp::Violation;
 
 use crate::cgroup::{self, Held};
@@ -39,12 +39,10 @@ pub(crate) fn rows(
     rows.push(privileges(policy));
     rows.push(kernel_surface(policy, filters));
     rows.extend(cgroup::rows(policy, held));
-    if policy.limits.file_size.is_some() {
-        rows.push(partial(Guarantee::Output, &["RLIMIT_FSIZE"], "holds for each file, not for their sum"));
-    }
+    rows.extend(output(policy));
     rows.extend([
         row(Guarantee::Environment, &["built from a list"], "only the listed variables are passed"),
-        row(Guarantee::Fds, &["close_range", "close-on-exec, read back"], "only the three streams are open"),
+        row(Guarantee::Fds, &["close_range", "close-on-exec, read back"], &open_files(resolved)),
         row(
             Guarantee::Terminal,
             &["own session", "streams relayed by pipes"],
@@ -114,6 +112,35 @@ fn files(resolved: &Resolved, host: &Host, identity: &Identity) -> GuaranteeRow 
         row(Guarantee::Files, &layers, &format!("only the granted files{groups}"))
     } else {
         partial(Guarantee::Files, &layers, &format!("{}{groups}", gaps.join("; ")))
+    }
+}
+
+fn open_files(resolved: &Resolved) -> String {
+    let passed: Vec<_> = resolved.passed.iter().map(i32::to_string).collect();
+    match passed.as_slice() {
+        [] => "only the three streams are open".to_owned(),
+        numbers => format!("only the three streams are open, and as asked for: {}", numbers.join(", ")),
+    }
+}
+
+fn output(policy: &Policy) -> Option<GuaranteeRow> {
+    let printed = policy.limits.output.map(|limit| {
+        let rest = match limit.beyond {
+            Beyond::Kill => "it is killed when it prints more",
+            Beyond::Truncate => "what it prints beyond is dropped",
+        };
+        format!("{} bytes of standard output and error pass, and {rest}", limit.size.0)
+    });
+    let relayed = "streams relayed and counted";
+    let files = "the size of files holds for each, not for their sum";
+    match (printed, policy.limits.file_size) {
+        (None, None) => None,
+        (Some(printed), None) => Some(row(Guarantee::Output, &[relayed], &printed)),
+        (None, Some(_)) => Some(partial(Guarantee::Output, &["RLIMIT_FSIZE"], files)),
+        (Some(printed), Some(_)) => {
+            let detail = format!("{printed}; {files}");
+            Some(partial(Guarantee::Output, &[relayed, "RLIMIT_FSIZE"], &detail))
+        }
     }
 }
 

@@ -5,20 +5,25 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use ringfence_init::sys::monotonic_ns;
 use ringfence_init::wire::{Command, CommandKind, Message as _, Record, RecordKind, fault};
-use ringfence_policy::{Exit, Guarantee, Problem, Reason, Status, Usage};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use ringfence_policy::{
+    Beyond, Event, Exit, Guarantee, Happened, OutputLimit, Problem, Reason, Status, Usage,
+};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send as send_bytes};
 use rustix::process::{Signal, WaitId, WaitIdOptions, getpid, pidfd_send_signal, waitid};
 
+use crate::cancel::Cancellation;
 use crate::cgroup::{Account, Cgroup};
 use crate::diagnose;
 use crate::errno;
 use crate::plan::Plan;
 use crate::pump::Pump;
+use crate::relay::{Relay, readable, timespec};
 use crate::signals::Signals;
-use crate::verdict;
+use crate::verdict::{self, Asked};
 
 /// PID 1 of a sandbox, seen from outside. Dropping it kills and reaps; a forked copy of the caller that drops it
 /// does nothing.
@@ -61,6 +66,9 @@ impl Drop for Process {
     }
 }
 
+/// Is told of what happens.
+pub type Tell = Box<dyn FnMut(&Event) + Send>;
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Ending {
@@ -83,7 +91,13 @@ pub struct Running {
     /// After `process`: it can be removed when nothing lives in it.
     cgroup: Option<Box<dyn Cgroup>>,
     begun_ns: u64,
-    pumps: Vec<Pump>,
+    relay: Relay,
+    watcher: Watcher,
+    cancellations: Vec<Cancellation>,
+    /// The caller's standard input, when the run ends with it, until it was closed.
+    input: Option<OwnedFd>,
+    input_closed: bool,
+    output_told: bool,
     ready: bool,
     started_ns: Option<u64>,
     /// Processor time that its cgroup had used when the program started.
@@ -114,10 +128,15 @@ impl Running {
         Self {
             process,
             control,
-            plan,
             cgroup,
             begun_ns,
-            pumps: Vec::new(),
+            relay: Relay::new(plan.output),
+            plan,
+            watcher: Watcher::default(),
+            cancellations: Vec::new(),
+            input: None,
+            input_closed: false,
+            output_told: false,
             ready: false,
             started_ns: None,
             cpu_before_us: 0,
@@ -153,17 +172,49 @@ impl Running {
 
     /// Adds a stream that [`wait`](Self::wait) moves.
     pub fn add_pump(&mut self, pump: Pump) {
-        self.pumps.push(pump);
+        self.relay.add(pump);
     }
 
     /// Takes the streams back, after the end.
     pub fn take_pumps(&mut self) -> Vec<Pump> {
-        std::mem::take(&mut self.pumps)
+        self.relay.take()
+    }
+
+    /// Limits what is relayed, where the policy does not.
+    pub fn limit_output(&mut self, limit: OutputLimit) {
+        self.relay.meter.or(limit);
+    }
+
+    /// Tells of what happens, as it happens.
+    pub fn on_event(&mut self, tell: Tell) {
+        self.watcher.0 = Some(tell);
+    }
+
+    /// Kills everything when the word is said, beside any other.
+    pub fn cancel_with(&mut self, cancellation: Cancellation) {
+        self.cancellations.push(cancellation);
+    }
+
+    /// Lets the run end when the other side of this stream is closed: the grace begins, then it is killed.
+    pub fn end_with(&mut self, input: OwnedFd) {
+        self.input = Some(input);
+    }
+
+    fn tell(&mut self, what: Happened) {
+        if let Some(tell) = &mut self.watcher.0 {
+            tell(&Event { at_us: monotonic_ns().saturating_sub(self.begun_ns) / 1000, what });
+        }
     }
 
     /// Asks the program to end; what is left is killed when the grace has passed.
     pub fn terminate(&mut self, signal: i32) {
         self.asked_to_end = true;
+        self.begin_grace(signal);
+        self.tell(Happened::AskedToEnd { signal });
+    }
+
+    /// PID 1 sends the signal, if it is one, and kills when the grace has passed.
+    fn begin_grace(&mut self, signal: i32) {
         self.obey_within(Duration::from_nanos(self.plan.grace_ns).saturating_add(PATIENCE));
         let command = Command { kind: CommandKind::Terminate as u32, signal };
         let _gone_is_fine = send(self.control.as_fd(), &command);
@@ -171,6 +222,11 @@ impl Running {
 
     /// Kills everything inside.
     pub fn kill(&mut self) {
+        self.tell(Happened::Killed);
+        self.kill_now();
+    }
+
+    fn kill_now(&mut self) {
         (self.asked_to_end, self.killed) = (true, true);
         self.obey_within(PATIENCE);
         let command = Command { kind: CommandKind::Kill as u32, signal: 0 };
@@ -195,6 +251,8 @@ impl Running {
                 self.process.kill();
             }
         }
+        self.last_call();
+        while !self.hand_over(signals, None) {}
         self.finish()
     }
 
@@ -202,38 +260,81 @@ impl Running {
     pub fn try_wait(&mut self) -> Option<Ending> {
         // A program that never stops writing must not keep the caller here.
         for _ in 0..64 {
-            if self.closed || !self.turn(None, Some(Duration::ZERO)) {
+            if self.closed {
+                self.last_call();
+                if self.hand_over(None, Some(Duration::ZERO)) {
+                    return Some(self.finish());
+                }
+            } else if !self.turn(None, Some(Duration::ZERO)) {
                 break;
             }
         }
-        self.closed.then(|| self.finish())
+        None
+    }
+
+    /// PID 1 is gone. Who was killed, or cannot be watched, waits for no reader; who had a deadline waits no longer than until then.
+    fn last_call(&mut self) {
+        self.process.kill();
+        self.process.reap();
+        self.input = None;
+        let time = if self.killed || self.lost.is_some() {
+            Some(PATIENCE)
+        } else if let Some(at) = self.kill_at {
+            // The grace that its owner began is for its readers too.
+            Some(at.saturating_duration_since(Instant::now()))
+        } else if self.plan.deadline_ns > 0 {
+            let begun = self.started_ns.unwrap_or(self.begun_ns);
+            let end = begun.saturating_add(self.plan.deadline_ns).saturating_add(self.plan.grace_ns);
+            Some(Duration::from_nanos(end.saturating_sub(monotonic_ns())).max(PATIENCE))
+        } else {
+            None
+        };
+        self.relay.last_call(time);
+    }
+
+    /// Hands over what the program left in its pipes. The owner's signal, or a cancellation, gives that up.
+    fn hand_over(&mut self, signals: Option<&Signals>, wait: Option<Duration>) -> bool {
+        let mut interrupt: Vec<_> = signals.map(readable).into_iter().collect();
+        interrupt.extend(self.cancellations.iter().map(readable));
+        self.relay.hand_over(interrupt, wait)
     }
 
     /// Waits for one thing to happen. Answers whether one did.
     fn turn(&mut self, signals: Option<&Signals>, timeout: Option<Duration>) -> bool {
-        let mut files =
-            vec![PollFd::new(&self.control, PollFlags::IN), PollFd::new(&self.process.pidfd, PollFlags::IN)];
-        if let Some(signals) = signals {
-            files.push(PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN));
-        }
+        let mut files = vec![readable(&self.control), readable(&self.process.pidfd)];
+        let mut put = |file: Option<_>| {
+            file.map(|file| {
+                files.push(file);
+                files.len() - 1
+            })
+        };
+        let signals_at = put(signals.map(readable));
+        let words = self.cancellations.iter().filter(|_| !self.killed);
+        let cancelled_at: Vec<_> = words.filter_map(|word| put(Some(readable(word)))).collect();
+        // Nothing is read from it: its other side's end is said whatever it still holds (poll(2)).
+        let input_at = put(self.input.as_ref().map(|file| PollFd::new(file, PollFlags::RDHUP)));
         let first_pump = files.len();
-        let active: Vec<usize> =
-            (0..self.pumps.len()).filter(|i| self.pumps[*i].interest().is_some()).collect();
-        files.extend(active.iter().filter_map(|index| self.pumps[*index].interest()));
-        let timeout = timeout
-            .map(|t| Timespec { tv_sec: t.as_secs().cast_signed(), tv_nsec: i64::from(t.subsec_nanos()) });
-        let some = match poll(&mut files, timeout.as_ref()) {
+        let active = self.relay.watch(&mut files);
+        let some = match poll(&mut files, timeout.map(timespec).as_ref()) {
             Ok(0) if timeout.is_none() => return self.lose(errno::name(fault::MISMATCH)),
             Ok(count) => count > 0,
             Err(Errno::INTR) => return true,
             Err(errno) => return self.lose(errno::name(errno.raw_os_error())),
         };
         let ready: Vec<bool> = files.iter().map(|file| !file.revents().is_empty()).collect();
-        for (index, _) in active.iter().zip(&ready[first_pump..]).filter(|(_, ready)| **ready) {
-            self.pumps[*index].turn();
-        }
-        if first_pump > 2 && ready[2] {
+        let is_ready = |at: Option<usize>| at.is_some_and(|at| ready[at]);
+        self.relay.turn(&active, &ready[first_pump..]);
+        self.check_output();
+        if is_ready(signals_at) {
             self.pass_signals(signals);
+        }
+        if cancelled_at.iter().any(|at| ready[*at]) {
+            self.kill();
+        }
+        if is_ready(input_at) {
+            (self.input, self.input_closed) = (None, true);
+            self.begin_grace(0);
+            self.tell(Happened::StdinClosed);
         }
         if ready[0] {
             self.read_record();
@@ -249,6 +350,19 @@ impl Running {
     fn lose(&mut self, why: String) -> bool {
         (self.closed, self.lost) = (true, Some(why));
         false
+    }
+
+    /// Has the program printed more than it may?
+    fn check_output(&mut self) {
+        let Some(limit) = self.relay.meter.broken() else { return };
+        if limit.beyond == Beyond::Kill && !self.closed && !self.killed {
+            self.kill_now();
+        }
+        // What it printed may come before the word that it runs.
+        if !self.output_told && (self.started_ns.is_some() || self.closed) {
+            self.output_told = true;
+            self.tell(Happened::OutputLimit { allowed: limit.size.0, action: limit.beyond });
+        }
     }
 
     fn pass_signals(&mut self, signals: Option<&Signals>) {
@@ -279,6 +393,9 @@ impl Running {
             self.ready = true;
         } else if record.kind == RecordKind::Started as u32 {
             (self.started_ns, self.cpu_before_us) = (Some(record.time_ns), record.user_us);
+            self.tell(Happened::Started { pid: self.process.id });
+        } else if record.kind == RecordKind::Deadline as u32 {
+            self.tell(Happened::Deadline);
         } else if self.final_record.is_none() {
             // The first word is the cause; what follows from it may say more, but later.
             self.final_record = Some(record);
@@ -290,32 +407,31 @@ impl Running {
 
     /// Everything is over: reaps, reads what the program left, judges.
     fn finish(&mut self) -> Ending {
-        self.process.kill();
-        self.process.reap();
-        self.pumps.iter_mut().for_each(Pump::finish);
+        self.check_output();
         // Read when nothing is used any more, and removed.
         let cgroup = self.cgroup.take();
         let account =
             self.account.take().or_else(|| cgroup.map(|cgroup| cgroup.account())).unwrap_or_default();
         let (exit, error, usage) = match self.final_record {
             Some(record) if record.kind == RecordKind::Ended as u32 => self.judge(&record, &account),
-            Some(record) if self.asked_to_end && record.errno == fault::DIED => killed_early(),
+            Some(record) if self.asked_to_end && record.errno == fault::DIED => self.killed_early(),
             // The kernel kills every process of a cgroup of version 2, PID 1 too.
             None if verdict::ran_out_of_memory(&account) && self.started_ns.is_some() => {
-                let time_ns = ringfence_init::sys::monotonic_ns();
-                self.judge(&Record { status: libc::SIGKILL, time_ns, ..Record::default() }, &account)
+                let record = Record { status: libc::SIGKILL, time_ns: monotonic_ns(), ..Record::default() };
+                self.judge(&record, &account)
             }
             Some(record) => {
                 let problem = diagnose::step_failed(&self.plan, &record);
                 let problem = verdict::blame_memory(problem, &account);
                 (without_status(problem.reason), Some(problem), None)
             }
-            None if self.killed => killed_early(),
+            None if self.killed => self.killed_early(),
             None => {
                 let problem = verdict::blame_memory(self.lost_init(), &account);
                 (without_status(problem.reason), Some(problem), None)
             }
         };
+        self.tell(Happened::Ended { exit: exit.clone() });
         Ending { exit, error, usage, verified: self.ready }
     }
 
@@ -338,20 +454,27 @@ impl Running {
         }
     }
 
+    /// The end of what was killed before it could say more.
+    fn killed_early(&self) -> (Exit, Option<Problem>, Option<Usage>) {
+        let exceeded = self.relay.meter.exceeded();
+        let reason = if self.relay.meter.is_fatal() { Reason::Output } else { Reason::Killed };
+        (Exit { exceeded: exceeded.into_iter().collect(), ..without_status(reason) }, None, None)
+    }
+
     fn judge(&self, record: &Record, account: &Account) -> (Exit, Option<Problem>, Option<Usage>) {
         let usage = self.usage(record, account);
-        let exit = verdict::judge(&self.plan, record, account, &usage, self.asked_to_end);
+        let asked = Asked { to_end: self.asked_to_end, by_input: self.input_closed };
+        let exit = verdict::judge(&self.plan, record, account, &usage, &self.relay.meter, asked);
         (exit, None, Some(usage))
     }
 
     fn usage(&self, record: &Record, account: &Account) -> Usage {
         let started_ns = self.started_ns.unwrap_or(record.time_ns);
-        let bytes = |stream: usize| self.pumps.iter().find(|pump| pump.stream() == stream).map(Pump::total);
         let usage = Usage {
             wall_us: record.time_ns.saturating_sub(started_ns) / 1000,
             setup_us: started_ns.saturating_sub(self.begun_ns) / 1000,
-            stdout_bytes: bytes(1),
-            stderr_bytes: bytes(2),
+            stdout_bytes: self.relay.total(1),
+            stderr_bytes: self.relay.total(2),
             ..Usage::default()
         };
         verdict::account_for(usage, record, account, self.cpu_before_us)
@@ -376,8 +499,14 @@ fn without_status(reason: Reason) -> Exit {
     Exit { code: None, signal: None, reason, exceeded: Vec::new(), detail: None }
 }
 
-fn killed_early() -> (Exit, Option<Problem>, Option<Usage>) {
-    (without_status(Reason::Killed), None, None)
+/// Who is told of what happens.
+#[derive(Default)]
+struct Watcher(Option<Tell>);
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Watcher" } else { "None" })
+    }
 }
 
 /// Sends a command to PID 1.

@@ -5,11 +5,21 @@ use ringfence_policy::{Exceeded, Exit, Problem, Reason, Usage};
 
 use crate::cgroup::Account;
 use crate::diagnose::TOO_LITTLE_MEMORY;
+use crate::meter::Meter;
 use crate::plan::Plan;
 
 /// Did the limit itself end it? A kill alone may be the host's, which ran out of memory.
 pub(crate) fn ran_out_of_memory(account: &Account) -> bool {
     account.memory_full && account.oom_kills.is_some_and(|kills| kills > 0)
+}
+
+/// Who asked for the end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// The owner, by a signal or a kill.
+    pub(crate) to_end: bool,
+    /// The end of standard input.
+    pub(crate) by_input: bool,
 }
 
 /// The exit: what the final usage exceeds, and the one reason.
@@ -18,7 +28,8 @@ pub(crate) fn judge(
     record: &Record,
     account: &Account,
     usage: &Usage,
-    asked_to_end: bool,
+    meter: &Meter,
+    asked: Asked,
 ) -> Exit {
     let code = libc::WIFEXITED(record.status).then(|| libc::WEXITSTATUS(record.status));
     let signal = libc::WIFSIGNALED(record.status).then(|| libc::WTERMSIG(record.status));
@@ -35,19 +46,22 @@ pub(crate) fn judge(
     let exceeded: Vec<_> = [
         memory.map(|size| exceed("memory", size.0, usage.peak_memory_bytes)),
         timeout.map(|allowed| exceed("timeout", allowed, usage.wall_us.max(allowed))),
+        meter.exceeded(),
         cpu_time.map(|allowed| exceed("cpu-time", allowed, usage.cpu_us.max(allowed))),
         pids.map(|allowed| exceed("pids", allowed, usage.peak_pids.unwrap_or(allowed))),
     ]
     .into_iter()
     .flatten()
     .collect();
-    let reason = if memory.is_some() {
+    let reason = if meter.is_fatal() {
+        Reason::Output
+    } else if memory.is_some() {
         Reason::Memory
     } else if timeout.is_some() {
         Reason::Timeout
     } else if cpu_time.is_some() {
         Reason::CpuTime
-    } else if asked_to_end && signal == Some(libc::SIGKILL) {
+    } else if (asked.to_end || asked.by_input) && signal == Some(libc::SIGKILL) {
         Reason::Killed
     } else if signal == Some(libc::SIGSYS) && plan.filter_kills {
         Reason::Violation
@@ -56,8 +70,15 @@ pub(crate) fn judge(
     } else {
         Reason::Exited
     };
-    let detail = (pids.is_some())
-        .then(|| format!("{} times there was no room for another process (--pids)", account.forks_refused));
+    let closed = asked.by_input && reason == Reason::Killed;
+    let details = [
+        closed.then(|| "standard input was closed, and the grace has passed".to_owned()),
+        pids.map(|_| {
+            format!("{} times there was no room for another process (--pids)", account.forks_refused)
+        }),
+    ];
+    let details: Vec<_> = details.into_iter().flatten().collect();
+    let detail = (!details.is_empty()).then(|| details.join("; "));
     Exit { code, signal, reason, exceeded, detail }
 }
 

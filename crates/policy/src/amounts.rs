@@ -85,6 +85,13 @@ impl CpuList {
         &self.0
     }
 
+    /// Are all of the other's among these?
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        let within = |(first, last): &(u32, u32)| self.0.iter().any(|(from, to)| from <= first && last <= to);
+        other.0.iter().all(within)
+    }
+
     /// How many they are.
     #[must_use]
     pub fn count(&self) -> u32 {

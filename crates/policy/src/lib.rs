@@ -7,17 +7,22 @@
 
 mod amounts;
 mod capability;
+mod event;
 mod guarantee;
+mod output;
 mod policy;
 mod problem;
 mod profile;
 mod report;
+mod tighten;
 mod units;
 mod words;
 
 pub use amounts::{CpuList, Cpus};
 pub use capability::Capability;
+pub use event::{Event, Happened};
 pub use guarantee::{Guarantee, GuaranteeRow, Status};
+pub use output::{Beyond, OutputLimit};
 pub use policy::{
     Access, Base, Environment, Filesystem, Grant, HostUser, IdMap, Layer, Limits, Network, Policy, Process,
     Tmpfs, Toolchain,

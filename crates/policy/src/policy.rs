@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::amounts::process_count;
 use crate::units::{DurationShape, duration_text};
 use crate::words::absolute;
-use crate::{BindSpec, Capability, CpuList, Cpus, Guarantee, Problem, Profile, Size, Variable};
+use crate::{BindSpec, Capability, CpuList, Cpus, Guarantee, OutputLimit, Problem, Profile, Size, Variable};
 
 /// What one program may do.
 ///
@@ -250,6 +250,9 @@ pub struct Limits {
     /// Size of each folder in memory (`/tmp`, HOME).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tmp: Option<Size>,
+    /// What may be printed, standard output and standard error together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputLimit>,
 }
 
 impl Limits {

@@ -93,6 +93,7 @@ impl Exit {
             Reason::Signalled => u8::try_from(128 + self.signal.unwrap_or(0)).unwrap_or(u8::MAX),
             Reason::Timeout => 124,
             Reason::CpuTime => 152,
+            Reason::Output => 153,
             Reason::Violation => 159,
             Reason::Memory | Reason::Killed => 137,
             Reason::Refused | Reason::Setup | Reason::Internal => 125,
@@ -116,6 +117,8 @@ pub enum Reason {
     CpuTime,
     /// It came to the limit of its memory, and all of it was killed.
     Memory,
+    /// It printed more than it may, and was killed for it.
+    Output,
     /// The filter of system calls ended it.
     Violation,
     /// Its owner killed it.
@@ -193,6 +196,7 @@ mod tests {
         assert_eq!(exit(Reason::Exited, Some(3), None), 3);
         assert_eq!(exit(Reason::Signalled, None, Some(9)), 137);
         assert_eq!(exit(Reason::Timeout, Some(0), None), 124, "even if the program then exits 0");
+        assert_eq!(exit(Reason::Output, Some(0), None), 153);
         assert_eq!(exit(Reason::Killed, Some(0), None), 137);
         assert_eq!(exit(Reason::Memory, Some(0), None), 137);
         assert_eq!(exit(Reason::CpuTime, None, Some(9)), 152);

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::path::Path;
 
 use ringfence_linux::{Ending, Running, Signals};
-use ringfence_policy::{Report, Status};
+use ringfence_policy::{Reason, Report, Status};
+
+use crate::registry::Registration;
 
 /// A running sandbox. Dropping it kills everything inside and waits until it is gone; a forked copy of the caller
 /// that drops it does nothing.
@@ -19,23 +21,52 @@ pub struct Child {
     running: Running,
     report: Report,
     ended: Option<Report>,
+    /// After `running`, so that it goes when nothing is left.
+    registration: Option<Registration>,
+}
+
+/// What a start made.
+pub(crate) struct Started {
+    pub(crate) running: Running,
+    /// Our ends of pipes.
+    pub(crate) ours: [Option<File>; 3],
+    pub(crate) registration: Option<Registration>,
 }
 
 /// What a command wrote, and its report.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// All of standard output.
+    /// Standard output.
     pub stdout: Vec<u8>,
-    /// All of standard error.
+    /// Standard error.
     pub stderr: Vec<u8>,
+    /// How much of them was more than may be printed, and is not here.
+    pub truncated: Truncated,
     /// How it ended.
     pub report: Report,
 }
 
+/// Bytes that were read and dropped because they were more than may be printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Truncated {
+    /// Of standard output.
+    pub stdout: u64,
+    /// Of standard error.
+    pub stderr: u64,
+}
+
+impl Truncated {
+    /// Was anything dropped?
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.stdout > 0 || self.stderr > 0
+    }
+}
+
 impl Child {
-    pub(crate) fn new(running: Running, ours: [Option<File>; 3], report: Report) -> Self {
-        let [stdin, stdout, stderr] = ours;
-        Self { stdin, stdout, stderr, running, report, ended: None }
+    pub(crate) fn new(started: Started, report: Report) -> Self {
+        let Started { running, ours: [stdin, stdout, stderr], registration } = started;
+        Self { stdin, stdout, stderr, running, report, ended: None, registration }
     }
 
     /// The process id, on the host, of the sandbox's first process.
@@ -82,17 +113,19 @@ impl Child {
     pub(crate) fn into_output(mut self) -> Output {
         let report = self.wait();
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let mut truncated = Truncated::default();
         for pump in self.running.take_pumps() {
             match pump.stream() {
-                1 => stdout = pump.into_memory(),
-                2 => stderr = pump.into_memory(),
+                1 => (truncated.stdout, stdout) = (pump.dropped(), pump.into_memory()),
+                2 => (truncated.stderr, stderr) = (pump.dropped(), pump.into_memory()),
                 _ => {}
             }
         }
-        Output { stdout, stderr, report }
+        Output { stdout, stderr, truncated, report }
     }
 
     fn end(&mut self, ending: Ending) -> Report {
+        let registration = self.registration.take();
         let mut report = self.report.clone();
         report.exit = ending.exit;
         report.error = ending.error;
@@ -100,6 +133,13 @@ impl Child {
         // A receipt is of what was set up and read back: of nothing else.
         report.receipt = if ending.verified { self.running.receipt() } else { Vec::new() };
         note_protected(&mut report, &self.running);
+        if report.error.as_ref().is_some_and(|error| error.code == "init-died")
+            && registration.is_some_and(|entry| entry.was_killed())
+        {
+            report.exit.reason = Reason::Killed;
+            report.exit.detail = Some("it was ended from outside, by `ringfence kill`".to_owned());
+            report.error = None;
+        }
         self.ended = Some(report.clone());
         report
     }

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 
-use ringfence_linux::{Host, Request, launch, plan, resolve};
-use ringfence_policy::{GuaranteeRow, Policy, Problem, Report};
+use ringfence_linux::{Cancellation, Host, Request, Tell, check_passed, launch, plan, resolve};
+use ringfence_policy::{
+    Access, Beyond, Event, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size,
+};
 use serde_json::json;
 
-use crate::child::{Child, Output};
-use crate::stdio::{self, Kind, Stdio};
+use crate::child::{Child, Output, Started};
+use crate::registry::Registry;
+use crate::stdio::{self, Kind, Stdio, Ways};
 use crate::{clock, foreground};
 
 /// A policy, ready to run commands under. Each command gets a fresh sandbox.
@@ -34,7 +38,9 @@ impl Sandbox {
             name: None,
             directory: None,
             environment: None,
+            hidden: Vec::new(),
             streams: [Kind::Inherit, Kind::Inherit, Kind::Inherit],
+            once: Once::default(),
         }
     }
 }
@@ -65,8 +71,34 @@ pub struct Command {
     name: Option<String>,
     directory: Option<PathBuf>,
     environment: Option<BTreeMap<OsString, OsString>>,
+    hidden: Vec<PathBuf>,
     streams: [Kind; 3],
+    once: Once,
 }
+
+/// What one run takes, beside its streams.
+#[derive(Default)]
+struct Once {
+    passed: Vec<(i32, OwnedFd)>,
+    tell: Option<Tell>,
+    cancellations: Vec<Cancellation>,
+    registry: Option<Registry>,
+    ends_with_input: bool,
+    /// A bound on what is collected, where the policy has none.
+    bound: Option<OutputLimit>,
+}
+
+impl std::fmt::Debug for Once {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut fields = f.debug_struct("Once");
+        fields.field("passed", &self.passed).field("ends_with_input", &self.ends_with_input);
+        fields.field("bound", &self.bound).finish_non_exhaustive()
+    }
+}
+
+/// What [`Command::output`] collects where the policy has no limit: 16 MiB of both streams together. The rest is
+/// read and dropped, and [`Output::truncated`] says how much.
+pub const DEFAULT_OUTPUT: OutputLimit = OutputLimit { size: Size(16 << 20), beyond: Beyond::Truncate };
 
 impl Command {
     /// Adds an argument.
@@ -118,6 +150,46 @@ impl Command {
         self
     }
 
+    /// Leaves a file open for the program, under this number. The kinds that would be a way out are refused when
+    /// it starts: folders, terminals, and files that are open for reading only.
+    pub fn pass_fd(&mut self, number: i32, file: impl Into<OwnedFd>) -> &mut Self {
+        self.once.passed.push((number, file.into()));
+        self
+    }
+
+    /// Ends the run when the other side of its standard input is closed: the grace begins, then everything is
+    /// killed. A file, or a device, is never closed by anybody.
+    pub fn end_with_stdin(&mut self, ends: bool) -> &mut Self {
+        self.once.ends_with_input = ends;
+        self
+    }
+
+    /// Tells of what happens, as it happens, while [`Child::wait`] runs, on its thread.
+    pub fn on_event(&mut self, tell: impl FnMut(&Event) + Send + 'static) -> &mut Self {
+        self.once.tell = Some(Box::new(tell));
+        self
+    }
+
+    /// Kills everything when the word is said, from any thread. There may be several.
+    pub fn cancel_with(&mut self, cancellation: &Cancellation) -> &mut Self {
+        self.once.cancellations.push(cancellation.clone());
+        self
+    }
+
+    /// Does not show a host folder, whatever is granted around it: one that is the caller's own business.
+    pub fn hide(&mut self, folder: impl Into<PathBuf>) -> &mut Self {
+        self.hidden.push(folder.into());
+        self
+    }
+
+    /// Enters the run into the registry of this user's live sandboxes, where others find and end it. A name is
+    /// refused when a live sandbox has it. The registry's folder is hidden inside, whatever is granted around it.
+    pub fn register(&mut self, registry: &Registry) -> &mut Self {
+        self.hide(registry.path());
+        self.once.registry = Some(registry.clone());
+        self
+    }
+
     /// The kernel steps that a run would take, and what holds each guarantee. Runs nothing.
     ///
     /// # Errors
@@ -133,6 +205,9 @@ impl Command {
                 Problem::request("workdir", format!("`{}` is no working directory: {e}", directory.display()))
             })?;
         }
+        check_passed(self.once.passed.iter().map(|(number, file)| (*number, file.as_fd())))?;
+        request.passed = self.once.passed.iter().map(|(number, _)| *number).collect();
+        request.hidden.clone_from(&self.hidden);
         let host = Host::read()?.with_cgroups(&self.policy);
         let resolved = resolve(&self.policy, &request, &host)?;
         Ok(Plan { steps: plan(&self.policy, &resolved, &host, random())?, begun_ns })
@@ -149,8 +224,8 @@ impl Command {
     /// Starts what was planned.
     fn spawn_from(&mut self, plan: impl FnOnce(&Self) -> Result<Plan, Problem>) -> Result<Child, Failure> {
         let mut report = self.begin_report();
-        match plan(self).and_then(|plan| self.launch(plan)) {
-            Ok((running, ours)) => Ok(Child::new(running, ours, report)),
+        match plan(self).and_then(|plan| self.launch(plan, &report)) {
+            Ok(started) => Ok(Child::new(started, report)),
             Err(problem) => {
                 report.exit.reason = problem.reason;
                 report.error = Some(problem.clone());
@@ -159,18 +234,29 @@ impl Command {
         }
     }
 
-    fn launch(
-        &mut self,
-        plan: Plan,
-    ) -> Result<(ringfence_linux::Running, [Option<std::fs::File>; 3]), Problem> {
+    fn launch(&mut self, plan: Plan, report: &Report) -> Result<Started, Problem> {
         let kinds = std::mem::replace(&mut self.streams, [Kind::Inherit, Kind::Inherit, Kind::Inherit]);
-        let connected = stdio::connect(kinds)
-            .map_err(|e| Problem::request("streams", format!("a stream cannot be connected: {e}")))?;
-        let mut running = launch(plan.steps, connected.streams, plan.begun_ns)?;
-        for pump in connected.pumps {
-            running.add_pump(pump);
+        let once = std::mem::take(&mut self.once);
+        if once.cancellations.iter().any(Cancellation::is_cancelled) {
+            let problem =
+                Problem::new(Reason::Killed, "cancelled", "it was cancelled before it began".into());
+            return Err(problem);
         }
-        Ok((running, connected.ours))
+        let ways =
+            Ways { counted: plan.steps.output_limit().is_some(), ends_with_input: once.ends_with_input };
+        let mut connected = stdio::connect(kinds, ways)
+            .map_err(|e| Problem::request("streams", format!("a stream cannot be connected: {e}")))?;
+        connected.streams.more = once.passed;
+        let mut registration = once.registry.map(|registry| registry.claim(report)).transpose()?;
+        let mut running = launch(plan.steps, connected.streams, plan.begun_ns)?;
+        connected.pumps.into_iter().for_each(|pump| running.add_pump(pump));
+        once.bound.into_iter().for_each(|bound| running.limit_output(bound));
+        once.tell.into_iter().for_each(|tell| running.on_event(tell));
+        once.cancellations.into_iter().for_each(|word| running.cancel_with(word));
+        connected.input.into_iter().for_each(|input| running.end_with(input));
+        // Dropping `running` ends it where it cannot be registered.
+        registration.as_mut().map_or(Ok(()), |entry| entry.started(running.process_id()))?;
+        Ok(Started { running, ours: connected.ours, registration })
     }
 
     /// Runs it with the caller's streams and waits.
@@ -181,7 +267,8 @@ impl Command {
         Ok(self.spawn()?.wait())
     }
 
-    /// Runs it, collects its output, and waits. Standard input is empty unless it was connected.
+    /// Runs it, collects what is printed to streams that were not connected, and waits. Standard input is empty unless it
+    /// was connected. No more is collected than the policy's limit, or [`DEFAULT_OUTPUT`].
     ///
     /// # Errors
     /// Nothing was started; the failure holds the report.
@@ -190,8 +277,11 @@ impl Command {
             self.streams[0] = Kind::Null;
         }
         for stream in &mut self.streams[1..] {
-            *stream = Kind::Collected;
+            if matches!(stream, Kind::Inherit | Kind::Piped) {
+                *stream = Kind::Collected;
+            }
         }
+        self.once.bound = Some(DEFAULT_OUTPUT);
         Ok(self.spawn()?.into_output())
     }
 
@@ -258,6 +348,14 @@ impl Plan {
     #[must_use]
     pub fn notes(&self) -> &[String] {
         self.steps.notes()
+    }
+
+    /// What the program may do with a file of the host that it sees at the file's own place; `None` where it does not.
+    ///
+    /// # Errors
+    /// A file on the way cannot be looked at.
+    pub fn access(&self, host: &Path) -> Result<Option<Access>, Problem> {
+        self.steps.access(host)
     }
 
     /// Host paths that the program could change.

@@ -22,15 +22,21 @@
 mod child;
 mod clock;
 mod command;
+#[cfg(feature = "tokio")]
+mod execute;
 mod foreground;
 pub mod profiles;
+pub mod registry;
 mod report_file;
 mod stdio;
 
-pub use child::{Child, Output};
-pub use command::{Command, Failure, Plan, Sandbox, report_of_refusal};
+pub use child::{Child, Output, Truncated};
+pub use command::{Command, DEFAULT_OUTPUT, Failure, Plan, Sandbox, report_of_refusal};
+#[cfg(feature = "tokio")]
+pub use execute::{Request, execute};
+pub use registry::Registry;
 pub use report_file::ReportFile;
-pub use ringfence_linux::{errno_name, without_file_size_signal};
+pub use ringfence_linux::{Cancellation, Signals, errno_name, take_inherited, without_file_size_signal};
 pub use ringfence_policy as policy;
-pub use ringfence_policy::{Guarantee, GuaranteeRow, Policy, Problem, Profile, Report};
+pub use ringfence_policy::{Event, Guarantee, GuaranteeRow, Policy, Problem, Profile, Report};
 pub use stdio::Stdio;

@@ -1,16 +1,16 @@
 //! What a program's streams are connected to.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use ringfence_linux::{Pump, Sink, Streams, duplicate, is_terminal, pipe};
+use ringfence_linux::{Pump, Sink, Streams, Take, closable, duplicate, is_terminal, pipe, without_waiting};
 
 /// What one stream is connected to, as [`std::process::Stdio`].
 #[derive(Debug)]
 pub struct Stdio(pub(crate) Kind);
 
-#[derive(Debug)]
 pub(crate) enum Kind {
     Inherit,
     Null,
@@ -18,6 +18,24 @@ pub(crate) enum Kind {
     File(OwnedFd),
     /// Collected in memory by `output`.
     Collected,
+    /// Given to the program, then the end.
+    Bytes(Vec<u8>),
+    /// Handed to a function.
+    Each(Take),
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inherit => "Inherit",
+            Self::Null => "Null",
+            Self::Piped => "Piped",
+            Self::File(_) => "File",
+            Self::Collected => "Collected",
+            Self::Bytes(_) => "Bytes",
+            Self::Each(_) => "Each",
+        })
+    }
 }
 
 impl Stdio {
@@ -34,10 +52,25 @@ impl Stdio {
         Self(Kind::Null)
     }
 
-    /// A pipe, whose other end is in [`Child`](crate::Child).
+    /// A pipe, whose other end is in [`Child`](crate::Child). What passes through it passes the library by, so it
+    /// is refused for output under a policy that limits output.
     #[must_use]
     pub const fn piped() -> Self {
         Self(Kind::Piped)
+    }
+
+    /// For standard input: these bytes, then the end, while [`Child::wait`](crate::Child::wait) runs.
+    #[must_use]
+    pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Kind::Bytes(bytes.into()))
+    }
+
+    /// For standard output and error: each piece goes to a function as it comes, while
+    /// [`Child::wait`](crate::Child::wait) runs, on its thread. A function that takes long holds the program back
+    /// and loses nothing; the policy's deadline goes on.
+    #[must_use]
+    pub fn each(take: impl FnMut(&[u8]) + Send + 'static) -> Self {
+        Self(Kind::Each(Box::new(take)))
     }
 }
 
@@ -60,60 +93,104 @@ pub(crate) struct Connected {
     pub(crate) pumps: Vec<Pump>,
     /// Our ends of pipes: standard input, output, error.
     pub(crate) ours: [Option<File>; 3],
+    /// A copy of standard input, where its other side can be closed.
+    pub(crate) input: Option<OwnedFd>,
+}
+
+/// How streams are connected.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ways {
+    /// Everything that is printed is counted.
+    pub(crate) counted: bool,
+    /// The end of standard input matters.
+    pub(crate) ends_with_input: bool,
 }
 
 /// Connects three streams.
-pub(crate) fn connect(kinds: [Kind; 3]) -> io::Result<Connected> {
+pub(crate) fn connect(kinds: [Kind; 3], ways: Ways) -> io::Result<Connected> {
     let mut connected = Connected::default();
     for (number, kind) in kinds.into_iter().enumerate() {
-        connect_one(&mut connected, number, kind)?;
+        if number == 0 && ways.ends_with_input {
+            connected.input = match &kind {
+                Kind::Inherit => closable(io::stdin())?,
+                Kind::File(file) => closable(file)?,
+                _ => None,
+            };
+        }
+        connect_one(&mut connected, number, kind, ways)?;
     }
     Ok(connected)
 }
 
-fn connect_one(connected: &mut Connected, number: usize, kind: Kind) -> io::Result<()> {
-    let is_input = number == 0;
+fn connect_one(connected: &mut Connected, number: usize, kind: Kind, ways: Ways) -> io::Result<()> {
+    let counted = ways.counted && number != 0;
     let theirs = match kind {
+        Kind::Null if counted => collect(connected, number, Sink::Nowhere)?,
         Kind::Null => File::options().read(true).write(true).open("/dev/null")?.into(),
-        Kind::File(file) if must_be_relayed(file.as_fd(), number) => relay(connected, number, file)?,
+        Kind::File(file) if counted && !is_folder(file.as_fd()) || must_be_relayed(file.as_fd(), number) => {
+            relay(connected, number, file)?
+        }
         Kind::File(file) => file,
-        Kind::Inherit => match own_stream(number)? {
-            // Passed as it is.
-            None => return Ok(()),
-            Some(file) => relay(connected, number, file)?,
+        Kind::Inherit => match own_stream(number, counted)? {
+            Own::Passed => return Ok(()),
+            Own::Relayed(file) => relay(connected, number, file)?,
+            Own::Missing => collect(connected, number, Sink::Nowhere)?,
         },
+        Kind::Piped if counted => {
+            let why = "a pipe of the caller's cannot be counted; use Stdio::each, or output()";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         Kind::Piped => {
             let (read, write) = pipe()?;
-            let (theirs, ours) = if is_input { (read, write) } else { (write, read) };
+            let (theirs, ours) = if number == 0 { (read, write) } else { (write, read) };
+            if number == 0 && ways.ends_with_input {
+                connected.input = closable(&theirs)?;
+            }
             connected.ours[number] = Some(ours.into());
             theirs
         }
-        Kind::Collected => {
+        Kind::Collected => collect(connected, number, Sink::Memory(Vec::new()))?,
+        Kind::Each(take) if number != 0 => collect(connected, number, Sink::Each(take))?,
+        Kind::Bytes(bytes) if number == 0 => {
             let (read, write) = pipe()?;
-            connected.pumps.push(Pump::from_program(number, read, Sink::Memory(Vec::new())));
-            write
+            connected.pumps.push(Pump::bytes_to_program(bytes, write));
+            read
+        }
+        Kind::Each(_) | Kind::Bytes(_) => {
+            let why = "bytes are for standard input, functions for output and error";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
     };
-    connected.streams.0[number] = Some(theirs);
+    connected.streams.standard[number] = Some(theirs);
     Ok(())
+}
+
+/// A pipe from the program to where its output goes. Answers the program's end.
+fn collect(connected: &mut Connected, number: usize, sink: Sink) -> io::Result<OwnedFd> {
+    let (read, write) = pipe()?;
+    connected.pumps.push(Pump::from_program(number, read, sink));
+    Ok(write)
 }
 
 /// A pipe between the program and a file of the caller. Answers the program's end.
 fn relay(connected: &mut Connected, number: usize, file: OwnedFd) -> io::Result<OwnedFd> {
+    if number != 0 {
+        return collect(connected, number, Sink::File(without_waiting(file)));
+    }
     let (read, write) = pipe()?;
-    let (theirs, pump) = if number == 0 {
-        (read, Pump::to_program(file, write))
-    } else {
-        (write, Pump::from_program(number, read, Sink::File(file)))
-    };
-    connected.pumps.push(pump);
-    Ok(theirs)
+    connected.pumps.push(Pump::to_program(file, write));
+    Ok(read)
 }
 
 /// A terminal could be read, written into and controlled. A file that is open for reading only could be opened
 /// again, for writing, through /proc/self/fd.
 fn must_be_relayed(file: BorrowedFd<'_>, number: usize) -> bool {
     is_terminal(file) || number == 0 && is_readable_file(file)
+}
+
+fn is_folder(file: BorrowedFd<'_>) -> bool {
+    use rustix::fs::{FileType, fstat};
+    fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 fn is_readable_file(file: BorrowedFd<'_>) -> bool {
@@ -123,13 +200,29 @@ fn is_readable_file(file: BorrowedFd<'_>) -> bool {
     regular && fcntl_getfl(file).is_ok_and(|flags| !flags.intersects(OFlags::WRONLY | OFlags::RDWR))
 }
 
-/// A copy of the caller's own stream, when that must be relayed.
-fn own_stream(number: usize) -> io::Result<Option<OwnedFd>> {
+/// The caller's own stream.
+enum Own {
+    /// It is passed as it is.
+    Passed,
+    /// A copy, to be relayed.
+    Relayed(OwnedFd),
+    /// It is closed, and what goes there is counted.
+    Missing,
+}
+
+fn own_stream(number: usize, counted: bool) -> io::Result<Own> {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let file: BorrowedFd<'_> = match number {
         0 => stdin.as_fd(),
         1 => stdout.as_fd(),
         _ => stderr.as_fd(),
     };
-    if must_be_relayed(file, number) { duplicate(file).map(Some) } else { Ok(None) }
+    // A folder is passed on, and refused inside.
+    if !must_be_relayed(file, number) && (!counted || is_folder(file)) {
+        return Ok(Own::Passed);
+    }
+    match duplicate(file) {
+        Err(e) if rustix::io::Errno::from_io_error(&e) == Some(rustix::io::Errno::BADF) => Ok(Own::Missing),
+        copy => copy.map(Own::Relayed),
+    }
 }

@@ -45,6 +45,12 @@ pub(super) fn protect(
             protection.denied_nothing.push(pattern.clone());
         }
     }
+    for hidden in &request.hidden {
+        let holds = |(_, host, _): &(PathBuf, PathBuf, bool)| hidden.starts_with(host);
+        if granted_folders(layout).iter().any(holds) {
+            hide_everywhere(layout, hidden)?;
+        }
+    }
     pin_ancestors(layout);
     Ok(protection)
 }

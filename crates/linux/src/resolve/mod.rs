@@ -36,6 +36,10 @@ pub struct Request {
     pub environment: BTreeMap<OsString, OsString>,
     /// The caller's home.
     pub home: PathBuf,
+    /// Numbers, above 2, of open files that the program keeps.
+    pub passed: Vec<i32>,
+    /// Host folders of the caller's own that are not shown, whatever is granted around them.
+    pub hidden: Vec<PathBuf>,
 }
 
 impl Request {
@@ -48,7 +52,9 @@ impl Request {
             crate::errno::problem("workdir", "the working directory cannot be found", e)
                 .remedy("change to another one")
         })?;
-        let request = Self { command, directory, environment: BTreeMap::new(), home: PathBuf::new() };
+        let (environment, home) = (BTreeMap::new(), PathBuf::new());
+        let (passed, hidden) = (Vec::new(), Vec::new());
+        let request = Self { command, directory, environment, home, passed, hidden };
         request.with_environment(std::env::vars_os().collect())
     }
 
@@ -112,6 +118,8 @@ pub struct Resolved {
     pub toolchains: Vec<PathBuf>,
     /// Folders too large, or closed, to be searched for sockets and FIFOs.
     pub unsearched: Vec<PathBuf>,
+    /// Numbers of open files that the program keeps.
+    pub passed: Vec<i32>,
 }
 
 /// Reads the host's files for one run.
@@ -156,6 +164,7 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
         unprotected: protection.unprotected,
         unsearched: protection.unsearched,
         toolchains,
+        passed: request.passed.clone(),
     })
 }
 

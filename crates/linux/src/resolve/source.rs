@@ -146,6 +146,8 @@ mod tests {
             directory: "/srv/dir".into(),
             environment: [("CACHE".into(), "/var/cache".into())].into(),
             home: "/home/alice".into(),
+            passed: Vec::new(),
+            hidden: Vec::new(),
         }
     }
 

@@ -132,6 +132,7 @@ fn limits(own: Limits, below: Limits) -> Limits {
         memory: own.memory.or(below.memory),
         cpus: own.cpus.or(below.cpus),
         cpuset: own.cpuset.or(below.cpuset),
+        output: own.output.or(below.output),
     }
 }
 

@@ -143,8 +143,7 @@ impl de::Error for Fault {
 }
 
 /// Keys and values of the format that this version cannot hold: never accepted and left out.
-const NOT_BUILT: [(&str, &str, &str); 9] = [
-    ("output", "nofile", "the limit `output` is not in this version; `file_size` limits each file"),
+const NOT_BUILT: [(&str, &str, &str); 8] = [
     ("overlay", "workdir", "`overlay` is not in this version; leave it out, or copy the folder first"),
     ("devices", "workdir", "`devices` is no key of a profile: a device is granted by the caller (--device)"),
     ("tty", "hostname", "`tty` is not in this version: terminals are relayed by pipes; leave it out"),

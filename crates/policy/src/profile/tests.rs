@@ -36,12 +36,6 @@ fn an_unknown_key_is_an_error() {
 }
 
 #[test]
-fn a_limit_that_is_not_built_yet_is_an_error() {
-    let error = said(r#"{"name": "x", "description": "y", "limits": {"output": 1}}"#);
-    assert!(error.contains("this version") && error.contains("the profile:1:"), "{error}");
-}
-
-#[test]
 fn a_limit_without_meaning_is_an_error() {
     for limit in [
         r#""memory": 0"#,
@@ -54,6 +48,8 @@ fn a_limit_without_meaning_is_an_error() {
         r#""pids": 99999999999"#,
         r#""cpu_time": "0s""#,
         r#""cpuset": "3-1""#,
+        r#""output": 0"#,
+        r#""output": "1M:drop""#,
     ] {
         let error = said(&format!(r#"{{"name": "x", "description": "y", "limits": {{{limit}}}}}"#));
         assert!(error.contains("the profile:1:"), "{limit}: {error}");

@@ -1,0 +1,144 @@
+//! Ending live sandboxes from outside: freeze, then kill, by pidfd, and say what was done.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::process::{descendants, is_alive, is_first, stat};
+use super::{Entry, Registry, folder};
+
+/// How long the kernel may take to end a namespace.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often new ones are looked for.
+const ROUNDS: usize = 20;
+
+/// What was done to one sandbox.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Which.
+    pub entry: Entry,
+    /// How many of its processes were stopped before anything was killed.
+    pub stopped: usize,
+    /// It is gone; else why not.
+    pub result: Result<(), String>,
+}
+
+/// A sandbox's first process, held so that its number cannot become another's.
+fn hold(entry: &Entry) -> Result<OwnedFd, String> {
+    let who = entry.init.ok_or("it is just starting")?;
+    let pid = Pid::from_raw(who.pid).ok_or("its process has no number")?;
+    let file = pidfd_open(pid, PidfdFlags::empty()).map_err(|e| e.to_string())?;
+    // Asked after it is held: now the number stays.
+    if !is_alive(who) {
+        return Err("it has ended by itself".to_owned());
+    }
+    if !is_first(who.pid) {
+        return Err(format!("process {} is not a sandbox's first: the entry lies", who.pid));
+    }
+    Ok(file)
+}
+
+/// Kills one sandbox, and waits until it is gone.
+#[must_use]
+pub fn kill(entry: &Entry) -> Ended {
+    let result = hold(entry).and_then(|file| finish(entry, &file));
+    Ended { entry: entry.clone(), stopped: 0, result }
+}
+
+/// Stops every process of every sandbox of this user, then kills them all: none of them sees another end. Goes on
+/// until none is left, those that start meanwhile included.
+#[must_use]
+pub fn kill_all() -> Vec<Ended> {
+    let mut done: Vec<Ended> = Vec::new();
+    for round in 0..ROUNDS {
+        let entries = Registry::list();
+        if entries.is_empty() {
+            break;
+        }
+        let held: Vec<_> = entries.into_iter().map(|entry| (hold(&entry), entry)).collect();
+        let stopped: Vec<usize> = freeze(&held);
+        for ((file, entry), stopped) in held.into_iter().zip(stopped) {
+            let result = file.and_then(|file| finish(&entry, &file));
+            let again = done.iter().position(|ended| ended.entry.id == entry.id);
+            let ended = Ended { entry, stopped, result };
+            match again {
+                Some(index) => done[index] = ended,
+                None => done.push(ended),
+            }
+        }
+        if round > 0 {
+            // Whoever is just starting is given the time to.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    done
+}
+
+/// Stops all, first the first processes, then what is below them, twice: a process may have forked meanwhile.
+fn freeze(held: &[(Result<OwnedFd, String>, Entry)]) -> Vec<usize> {
+    let mut stopped = vec![0; held.len()];
+    for ((file, _), count) in held.iter().zip(&mut stopped) {
+        *count += usize::from(file.as_ref().is_ok_and(|file| pidfd_send_signal(file, Signal::STOP).is_ok()));
+    }
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        for ((file, entry), count) in held.iter().zip(&mut stopped) {
+            let (Ok(_), Some(init)) = (file, entry.init) else { continue };
+            for (pid, parent) in descendants(&[init.pid]) {
+                if !seen.contains(&pid) && stop(pid, parent) {
+                    seen.push(pid);
+                    *count += 1;
+                }
+            }
+        }
+    }
+    stopped
+}
+
+/// Stops a process, if it still has this parent.
+fn stop(pid: i32, parent: i32) -> bool {
+    let Some(file) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
+        return false;
+    };
+    stat(pid).is_some_and(|(_, of, _)| of == parent) && pidfd_send_signal(&file, Signal::STOP).is_ok()
+}
+
+/// Kills the first process, and with it everything in its namespace, and waits until it is gone.
+fn finish(entry: &Entry, file: &OwnedFd) -> Result<(), String> {
+    mark(entry);
+    pidfd_send_signal(file, Signal::KILL).map_err(|e| e.to_string())?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout =
+            Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: i64::from(left.subsec_nanos()) };
+        let mut files = [PollFd::new(file, PollFlags::IN)];
+        match poll(&mut files, Some(&timeout)) {
+            Ok(0) => return Err(format!("it was killed, and is not gone after {} s", PATIENCE.as_secs())),
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+}
+
+/// Leaves word for the supervisor: its sandbox did not end by itself.
+fn mark(entry: &Entry) {
+    for place in folder::places() {
+        let Ok(at) = folder::open(&place, false) else { continue };
+        let file =
+            entry.name.as_ref().map_or_else(|| folder::id_file(&entry.id), |name| folder::name_file(name));
+        if rustix::fs::accessat(&at, &file, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok() {
+            let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let mark = folder::mark_file(&entry.id);
+            let _only_the_reason_is_lost = openat(&at, &mark, flags, Mode::from_raw_mode(0o600));
+            if rustix::fs::accessat(&at, &file, rustix::fs::Access::EXISTS, AtFlags::empty()).is_err() {
+                // It ended in between: nobody looks for the mark any more.
+                let _gone_is_fine = unlinkat(&at, &mark, AtFlags::empty());
+            }
+        }
+    }
+}
