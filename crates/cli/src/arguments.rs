@@ -88,8 +88,9 @@ pub(crate) enum ProfileTask {
 #[derive(Args, Debug)]
 #[command(
     override_usage = "ringfence run [POLICY] [--] COMMAND [ARG...]",
-    after_help = "Exit status: the program's own; 128+N when a signal ended it; 124 at its deadline; 125 when the\n\
-                  sandbox was not set up, the request was wrong or refused; 126 not executable; 127 not found.\n\
+    after_help = "Exit status: the program's own; 128+N when a signal ended it; 124 at its deadline; 137 out of memory;\n\
+                  152 out of processor time; 125 when the sandbox was not set up, the request was wrong or refused;\n\
+                  126 not executable; 127 not found.\n\
                   A program may choose the same numbers: the report (--report) decides."
 )]
 pub(crate) struct RunArguments {
