@@ -203,6 +203,22 @@ impl Layout {
         }
     }
 
+    /// Can what a host path shows at a path be changed through another path inside?
+    #[must_use]
+    pub(crate) fn is_changed_elsewhere(&self, path: &Path, host: &Path) -> bool {
+        self.nodes.iter().any(|(at, (_, node))| {
+            let Node::Bind { source, access: Access::Write, .. } = node else { return false };
+            // Where both would show the same, at one path inside, only one of them does.
+            if let Ok(rest) = host.strip_prefix(&source.path) {
+                at.join(rest) != path
+            } else if let Ok(rest) = source.path.strip_prefix(host) {
+                path.join(rest) != *at
+            } else {
+                false
+            }
+        })
+    }
+
     /// Does a grant say what stands at a path? Nothing else replaces that.
     #[must_use]
     pub(crate) fn is_granted(&self, path: &Path) -> bool {
