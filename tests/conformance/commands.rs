@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use support::{Outcome, Run, Scene, UNFILTERED};
 
+use crate::rootfs::alpine;
 use crate::tools::{executable, find_program, text};
 
 fn profile(scene: &Scene, commands: &str) -> PathBuf {
@@ -163,6 +164,32 @@ fn a_name_that_nothing_has_is_refused() {
         .shell("echo ran")
         .expect_refusal(&["names the command `no-such-program`", "take it out of the profile"]);
     named(&scene, r#""sh", "bin/ls""#).shell("echo ran").expect_refusal(&["job.json:1:", "no plain name"]);
+}
+
+#[test]
+fn a_program_with_many_names_has_the_named_ones() {
+    let scene = Scene::new();
+    let root = alpine(&scene);
+    let within = |commands: &str, words: &[&str]| {
+        named(&scene, commands).from("/").flag("--rootfs").flag(&root).run(words)
+    };
+    let line =
+        "ls / >/dev/null && echo listed; id; echo $?; test -L /bin/ls || echo file; /bin/busybox id; echo $?";
+    let outcome = within(r#""sh", "ls""#, &["/bin/sh", "-c", line]);
+    // The shell of one that is many programs runs those itself: by its own word, not by another file.
+    assert!(outcome.stdout.starts_with("listed\n") && outcome.stdout.contains("file\n"), "{outcome:#?}");
+    assert!(outcome.stdout.ends_with("127\n"), "{outcome:#?}");
+    within(r#""sh""#, &["/bin/ls", "/"]).expect_refusal(&["`/bin/ls` is none of the commands"]);
+    within(r#""sh""#, &["ls", "/"]).expect_refusal(&["`ls` is none of the commands"]);
+    assert_eq!(within(r#""ls""#, &["/bin/ls", "/bin"]).stdout, "ls\n");
+}
+
+#[test]
+fn a_denied_command_stays_hidden() {
+    let scene = Scene::new();
+    let outcome =
+        named(&scene, r#""sh", "ls""#).flags(["--deny", "/usr/bin/ls"]).shell("ls / 2>/dev/null; echo $?");
+    assert!(["126\n", "127\n"].contains(&outcome.stdout.as_str()), "{outcome:#?}");
 }
 
 #[test]

@@ -292,7 +292,10 @@ fn same_as_outside(
         compare(link, found)?;
     }
     let Some(first) = &followed.command else {
-        return find_inside(layout, name, request, environment);
+        return find_inside(layout, name, request, environment).map_err(|problem| {
+            let is_taken_away = problem.reason == Reason::NotFound && !policy.filesystem.commands.is_empty();
+            if is_taken_away { commands::not_named(policy, "", Path::new(name)) } else { problem }
+        });
     };
     // The path that was found keeps what a program reads from its own name; it may lead through a shim or a
     // link that is not shown, then the real one serves.

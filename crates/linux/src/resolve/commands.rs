@@ -2,7 +2,7 @@
 //! sandbox's own, with one file for each name.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use ringfence_policy::{Access, Policy, Problem};
@@ -109,17 +109,13 @@ fn program(layout: &Layout, path: &Path, folders: &BTreeSet<PathBuf>) -> Result<
     Ok(Some(Node::Bind { source: Source::at(&host)?, access: Access::Read, elsewhere: false }))
 }
 
-/// Every name must be a program: of the system, of a folder that was shown, or of the caller's PATH.
+/// Every name must be a program: of the system, or of a folder of the caller's PATH that is shown. A denial may hide
+/// it afterwards.
 ///
 /// # Errors
 /// One is none.
-pub(super) fn check_names(
-    layout: &Layout,
-    policy: &Policy,
-    request: &Request,
-    environment: &BTreeMap<OsString, OsString>,
-) -> Result<(), Problem> {
-    let path = environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
+pub(super) fn check_names(layout: &Layout, policy: &Policy, request: &Request) -> Result<(), Problem> {
+    let path = request.environment.get(OsStr::new("PATH")).cloned().unwrap_or_default();
     let folders: Vec<_> = FOLDERS.iter().map(PathBuf::from).chain(std::env::split_paths(&path)).collect();
     'names: for name in &policy.filesystem.commands {
         for folder in &folders {

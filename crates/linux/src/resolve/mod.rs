@@ -133,6 +133,7 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
     commands::restrict_grants(&mut layout, policy)?;
     let followed = command::follow(policy, request, name)?;
     let toolchains = toolchain::show(&mut layout, &followed.toolchains, request)?;
+    commands::check_names(&layout, policy, request)?;
     let protection = deny::protect(&mut layout, policy, request)?;
     grants::check_mount_points(&layout)?;
     for pattern in &protection.denied_nothing {
@@ -140,7 +141,6 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
     }
     notes.extend(protection.notes);
     let environment = environment::build(policy, request, host, &layout, &followed.toolchains)?;
-    commands::check_names(&layout, policy, request, &environment)?;
     let (program, program_file) = command::settle(&layout, policy, request, &followed, &environment)?;
     let directory = directory(&layout, policy, request)?;
     let start = loader::start(&layout, &program)?;

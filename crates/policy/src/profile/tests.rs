@@ -108,7 +108,7 @@ fn every_mistake_has_its_place_and_says_what_to_do() {
         (r#"{"filesystem": {"tmpfs": [{"path": "x"}]}}"#, "1:36", "it must be absolute"),
         (r#"{"filesystem": {"tmpfs": [{"path": "/"}]}}"#, "1:36", "nothing can be mounted at `/`"),
         (r#"{"filesystem": {"commands": ["ls", "bin/x"]}}"#, "1:36", "the command `bin/x` is no plain name"),
-        (r#"{"filesystem": {"commands": [".."]}}"#, "1:31", "no plain name"),
+        (r#"{"filesystem": {"commands": [".."]}}"#, "1:30", "no plain name"),
         (r#"{"filesystem": {"tmpfs": [{}]}}"#, "1:27", "the key `path` is missing"),
         (r#"{"filesystem": {"protected": ["../x"]}}"#, "1:31", "without `.` and `..`"),
         (r#"{"filesystem": {"base": {"rootfs": ""}}}"#, "1:36", "a path is empty"),
