@@ -105,6 +105,12 @@ fn what_is_written_in_one_place_is_not_executed_in_another() {
     let outcome = named(&scene, r#""sh""#).flags(["--bind", &there]).shell(line);
     assert_eq!(stdout(&outcome), ["ran", "0"], "{outcome:#?}");
     assert_eq!(stdout(&Run::new(&scene).flags(both).shell(line)), ["ran", "0"]);
+    // What the system shows cannot lose its right to be executed.
+    let of_system = ["--bind", "/usr/share:/a"];
+    named(&scene, r#""sh""#).flags(of_system).shell("echo ran").expect_refusal(&["`/usr` is also writable"]);
+    assert_eq!(Run::new(&scene).flags(of_system).shell("echo ran").stdout, "ran\n");
+    let outcome = named(&scene, r#""sh""#).flags(["--bind", "/usr/share:/a:ro"]).shell("echo ran");
+    assert_eq!(outcome.stdout, "ran\n", "{outcome:#?}");
 }
 
 #[test]

@@ -136,6 +136,31 @@ pub(super) fn check_names(layout: &Layout, policy: &Policy, request: &Request) -
     Ok(())
 }
 
+/// What the system or a toolchain shows must stay executable, so no part of it may be writable at another path.
+///
+/// # Errors
+/// One is.
+pub(super) fn check_written(layout: &Layout, policy: &Policy) -> Result<(), Problem> {
+    if policy.filesystem.commands.is_empty() {
+        return Ok(());
+    }
+    for (path, rank, node) in layout.nodes() {
+        let Node::Bind { source, .. } = node else { continue };
+        if rank < Rank::Profile && layout.is_changed_elsewhere(path, &source.path) {
+            let why = format!(
+                "a part of `{}` is also writable at another path: what is written there could be executed here, and \
+                 profile `{}` names its commands (filesystem.commands)",
+                path.display(),
+                policy.profile
+            );
+            return Err(Problem::request("commands", why)
+                .at(path)
+                .remedy("show it read-only, or use another profile"));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a program that is found outside and that the policy does not name.
 ///
 /// # Errors

@@ -134,6 +134,7 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
     let followed = command::follow(policy, request, name)?;
     let toolchains = toolchain::show(&mut layout, &followed.toolchains, request)?;
     commands::check_names(&layout, policy, request)?;
+    commands::check_written(&layout, policy)?;
     let protection = deny::protect(&mut layout, policy, request)?;
     grants::check_mount_points(&layout)?;
     for pattern in &protection.denied_nothing {
