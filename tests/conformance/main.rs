@@ -3,6 +3,7 @@
 
 mod base;
 mod binds;
+mod commands;
 mod debian;
 mod deny;
 mod environment;

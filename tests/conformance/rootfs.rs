@@ -13,7 +13,7 @@ use crate::tools::{at_home, executable, shell_outside, text};
 const HOME: &str = "/home/ringfence-test";
 
 /// An Alpine-like root: one static busybox and its applets as links.
-fn alpine(scene: &Scene) -> PathBuf {
+pub(crate) fn alpine(scene: &Scene) -> PathBuf {
     let root = scene.folder("alpine");
     for folder in ["bin", "etc", "home", "lib", "proc", "root", "srv", "usr/bin", "var/lib"] {
         scene.folder(&format!("alpine/{folder}"));

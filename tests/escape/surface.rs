@@ -4,6 +4,10 @@ use std::process::{Command, Stdio};
 
 use support::{Outcome, Run, Scene, UNFILTERED, is_root, not_reachable, outside, privileged, probe};
 
+/// Requests of ioctl_tty(2), as wide as the registers that carry them.
+const TIOCSTI: u64 = 0x5412;
+const TIOCOUTQ: u64 = 0x5411;
+
 /// The answer of a call inside, under some flags.
 fn inside(flags: &[&str], words: &[&str]) -> Outcome {
     let scene = Scene::new();
@@ -34,7 +38,7 @@ fn killed(words: &[&str]) {
 
 #[test]
 fn row_1_nothing_is_typed_into_a_terminal() {
-    let request = libc::TIOCSTI.to_string();
+    let request = TIOCSTI.to_string();
     inside(&[], &["terminal", &request, "x"]).expect(&["EPERM"]);
     // Control: past the filter the kernel does it, or says EIO where dev.tty.legacy_tiocsti is 0.
     inside(&[UNFILTERED], &["terminal", &request, "x"]).expect(&["ok", "EIO"]);
@@ -43,14 +47,14 @@ fn row_1_nothing_is_typed_into_a_terminal() {
 
 #[test]
 fn row_2_nor_with_bits_above_the_request() {
-    let request = libc::TIOCSTI;
+    let request = TIOCSTI;
     for high in [1_u64 << 32, 1 << 63, 0xffff_ffff_0000_0000] {
         let words = ["terminal", &(request | high).to_string(), "x"];
         inside(&[], &words).expect(&["EPERM"]);
         inside(&[UNFILTERED], &words).expect(&["ok", "EIO"]);
     }
     // Another request passes, with and without such bits.
-    let harmless = libc::TIOCOUTQ;
+    let harmless = TIOCOUTQ;
     inside(&[], &["terminal", &harmless.to_string(), "x"]).expect(&["ok"]);
     inside(&[], &["terminal", &(harmless | 1 << 40).to_string(), "x"]).expect(&["ok"]);
 }

@@ -105,7 +105,9 @@ fn zombies() -> String {
 
 /// Uses that much processor time, and says how much it was.
 fn burn_cpu(time: Duration) -> String {
-    while used() < time {}
+    // What this process used before its exec is the set-up's.
+    let before = used();
+    while used() - before < time {}
     "burnt".to_owned()
 }
 

@@ -72,12 +72,12 @@ tests_as() {
 # A service manager takes its time to remove what is empty.
 count_cgroups() {
     tries=50
-    while find /sys/fs/cgroup -name 'ringfence-*' | grep -q . && [ $tries -gt 0 ]; do
+    while find /sys/fs/cgroup -name 'ringfence-[0-9]*' | grep -q . && [ $tries -gt 0 ]; do
         tries=$((tries - 1))
         sleep 0.1
     done
-    find /sys/fs/cgroup -name 'ringfence-*' -exec sh -c 'echo "$1: $(cat "$1/cgroup.procs" | tr "\n" " ")" >&2' sh {} ';'
-    find /sys/fs/cgroup -name 'ringfence-*' | grep -c .
+    find /sys/fs/cgroup -name 'ringfence-[0-9]*' -exec sh -c 'echo "$1: $(cat "$1/cgroup.procs" | tr "\n" " ")" >&2' sh {} ';'
+    find /sys/fs/cgroup -name 'ringfence-[0-9]*' | grep -c .
 }
 
 machine() {

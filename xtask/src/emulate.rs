@@ -26,7 +26,7 @@ const ARCHITECTURE: &str = "arm64";
 const SUITE: &str = "bookworm-backports";
 const KERNEL: &str = "linux-image-cloud-arm64";
 /// Beside the unit tests.
-const TESTS: [&str; 1] = ["escape"];
+const TESTS: [&str; 2] = ["escape", "oracle"];
 /// What the tests call. Apt adds what these need.
 const TOOLS: [&str; 7] =
     ["busybox-static", "coreutils", "dash", "grep", "libpam-modules", "mount", "util-linux"];

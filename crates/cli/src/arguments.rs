@@ -107,9 +107,9 @@ pub(crate) enum ProfileTask {
 #[derive(Args, Debug)]
 #[command(
     override_usage = "ringfence run [POLICY] [--] COMMAND [ARG...]",
-    after_help = "Exit status: the program's own; 128+N when a signal ended it; 124 at its deadline; 125 when the\n\
-                  sandbox was not set up, the request was wrong or refused; 126 not executable; 127 not found;\n\
-                  137 killed by its owner; 153 for more output than its limit.\n\
+    after_help = "Exit status: the program's own; 128+N when a signal ended it; 124 at its deadline; 137 out of memory,\n\
+                  or killed by its owner; 152 out of processor time; 153 for more output than its limit; 125 when the\n\
+                  sandbox was not set up, the request was wrong or refused; 126 not executable; 127 not found.\n\
                   A program may choose the same numbers: the report (--report) decides."
 )]
 pub(crate) struct RunArguments {

@@ -59,7 +59,7 @@ const DESCRIPTION: [&str; 3] = [
      nothing to stdout; every line of its own on stderr begins with `ringfence: `.",
 ];
 
-const PROFILES: [&str; 3] = [
+const PROFILES: [&str; 4] = [
     "A profile is JSON, or TOML where its name ends in .toml; `ringfence profile schema` prints its JSON Schema. A word \
      that holds a / or ends in .json or .toml is a path. A name is a built-in profile, or NAME.json or NAME.toml in \
      /etc/ringfence/profiles, in ringfence/profiles below XDG_CONFIG_HOME (~/.config), or in profiles below the working \
@@ -69,6 +69,9 @@ const PROFILES: [&str; 3] = [
      what it extends changes. Named as a path it counts as it is.",
     "With extends a profile adds to others: lists append, scalars replace, and of one path the nearer word holds. Of all \
      that is said of a system call the strictest answer holds.",
+    "filesystem.commands names the programs of the system that are there; a run's own command and the interpreters of \
+     #! lines, env too, must be among them. What the caller shows, and the command's toolchain, stays. Nothing that the \
+     program can write can be executed then.",
 ];
 
 const PATHS: [&str; 2] = [
@@ -79,7 +82,7 @@ const PATHS: [&str; 2] = [
      unit (500ms, 10s, 2m, 1h).",
 ];
 
-const EXIT_STATUS: [(&str, &str); 10] = [
+const EXIT_STATUS: [(&str, &str); 11] = [
     ("N", "run: the program exited with N."),
     ("128+N", "run: signal N ended the program."),
     ("124", "run: the program missed its --timeout, even if it then exited with 0."),
@@ -89,8 +92,9 @@ const EXIT_STATUS: [(&str, &str); 10] = [
     ),
     ("126", "run: the command was found and cannot be executed."),
     ("127", "run: the command was not found."),
+    ("152", "run: the program used up its --cpu-time."),
     ("153", "run: the program printed more than its --output-limit, and was killed for it."),
-    ("137", "run: the program was killed, by its owner's second signal or after the grace."),
+    ("137", "run: the program was killed: at its --memory, by its owner's second signal or after the grace."),
     ("1", "other commands: what was asked could not be done."),
     ("2", "other commands: a usage error."),
 ];

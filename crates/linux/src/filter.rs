@@ -1,7 +1,9 @@
 //! From a policy's rules to the filters of system calls that PID 1's child sets.
 
 use ringfence_policy::{BUILTIN_PROFILES, Guarantee, Policy, Problem};
-use ringfence_seccomp::{Arch, Filter, Instruction, Mistake, Program, Violation};
+use ringfence_seccomp::{
+    Action, Arch, Comparison, Condition, Filter, Instruction, Mistake, Program, Rule, Violation,
+};
 
 use crate::resolve::Start;
 
@@ -32,11 +34,12 @@ pub(crate) fn filters(policy: &Policy, start: Start) -> Result<Option<Filters>, 
     if policy.waived.contains(&Guarantee::KernelSurface) {
         return Ok(None);
     }
-    let filter = Filter {
-        syscalls: policy.syscalls.clone(),
-        on_violation: policy.on_violation,
-        single_process: policy.limits.pids == Some(1),
-    };
+    let mut syscalls = policy.syscalls.clone();
+    if !policy.filesystem.commands.is_empty() {
+        syscalls.rules.push(no_program_in_memory());
+    }
+    let filter =
+        Filter { syscalls, on_violation: policy.on_violation, single_process: policy.limits.pids == Some(1) };
     let program = match compiled_before(policy, &filter) {
         Some(program) => program,
         None => filter.compile(&[NATIVE]).map_err(|mistakes| wrong(policy, &mistakes))?,
@@ -45,6 +48,19 @@ pub(crate) fn filters(policy: &Policy, start: Start) -> Result<Option<Filters>, 
     can_start(policy, &filter, start)?;
     let kills = filter.kills();
     Ok(Some(Filters { exec_once, policy: program, summary: summary(policy, &filter), kills }))
+}
+
+/// A memory file is on no mount of the sandbox's, so no mount keeps it from being executed: it must be made without
+/// the right to (`MFD_NOEXEC_SEAL`, memfd_create(2)).
+fn no_program_in_memory() -> Rule {
+    const MFD_NOEXEC_SEAL: u64 = 8;
+    let condition = Condition { index: 1, op: Comparison::Eq, value: 0, mask: Some(MFD_NOEXEC_SEAL) };
+    Rule {
+        syscalls: vec!["memfd_create".to_owned()],
+        args: vec![condition],
+        action: Action::Errno,
+        errno: Some(libc::EACCES.unsigned_abs().try_into().unwrap_or(1)),
+    }
 }
 
 /// What every dynamic loader needs before the program's first instruction; of each row, one call.

@@ -203,6 +203,22 @@ impl Layout {
         }
     }
 
+    /// Can what a host path shows at a path be changed through another path inside?
+    #[must_use]
+    pub(crate) fn is_changed_elsewhere(&self, path: &Path, host: &Path) -> bool {
+        self.nodes.iter().any(|(at, (_, node))| {
+            let Node::Bind { source, access: Access::Write, .. } = node else { return false };
+            // Where both would show the same, at one path inside, only one of them does.
+            if let Ok(rest) = host.strip_prefix(&source.path) {
+                at.join(rest) != path
+            } else if let Ok(rest) = source.path.strip_prefix(host) {
+                path.join(rest) != *at
+            } else {
+                false
+            }
+        })
+    }
+
     /// Does a grant say what stands at a path? Nothing else replaces that.
     #[must_use]
     pub(crate) fn is_granted(&self, path: &Path) -> bool {
@@ -213,6 +229,21 @@ impl Layout {
     /// Is some node at or below the path?
     fn leads_somewhere(&self, path: &Path) -> bool {
         self.nodes.range(path.to_path_buf()..).next().is_some_and(|(at, _)| at.starts_with(path))
+    }
+
+    /// What a program may do with a file of the host that it sees at the file's own place; `None` where it does not.
+    ///
+    /// # Errors
+    /// A file on the way cannot be looked at.
+    pub(crate) fn access(&self, host: &Path) -> Result<Option<Access>, Problem> {
+        let found = self.look_up(host)?;
+        let same =
+            found.is_some_and(|found| found.path == host && found.host.is_some_and(|(path, _)| path == host));
+        let nearest = host.ancestors().find_map(|at| match self.at(at) {
+            Some(Node::Bind { access, .. } | Node::Pin { access, .. }) => Some(*access),
+            _ => None,
+        });
+        Ok(nearest.filter(|_| same))
     }
 
     /// What a program inside finds at an absolute path, links followed as they stand inside. `None` where nothing

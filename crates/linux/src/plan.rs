@@ -132,14 +132,7 @@ impl Plan {
     /// # Errors
     /// A file on the way cannot be looked at.
     pub fn access(&self, host: &Path) -> Result<Option<Access>, Problem> {
-        let found = self.layout.look_up(host)?;
-        let same =
-            found.is_some_and(|found| found.path == host && found.host.is_some_and(|(path, _)| path == host));
-        let nearest = host.ancestors().find_map(|at| match self.layout.at(at) {
-            Some(Node::Bind { access, .. } | Node::Pin { access, .. }) => Some(*access),
-            _ => None,
-        });
-        Ok(nearest.filter(|_| same))
+        self.layout.access(host)
     }
 
     /// Host folders that the program can change.
@@ -307,7 +300,7 @@ fn build_files(steps: &mut Vec<Step>, policy: &Policy, resolved: &Resolved, iden
         if !matches!(kind, Node::Bind { .. } | Node::Proc) {
             builder.make_way(container, path, node);
         }
-        builder.node(path, rank, node);
+        builder.node(layout, path, rank, node);
     }
     if covers {
         steps.push(Step::Remove { path: EMPTY_FOLDER.into(), folder: true });
@@ -357,7 +350,7 @@ impl Builder<'_> {
         }
     }
 
-    fn node(&mut self, path: &Path, rank: Rank, node: &Node) {
+    fn node(&mut self, layout: &Layout, path: &Path, rank: Rank, node: &Node) {
         let plain = MountFlags { no_devices: true, ..MountFlags::default() };
         let still = MountFlags { read_only: true, no_exec: true, ..plain };
         let path = path.to_owned();
@@ -367,8 +360,12 @@ impl Builder<'_> {
             Node::Text { content } => Step::File { path, mode: 0o644, content: content.clone() },
             Node::Link { target } => Step::Symlink { path, target: target.clone() },
             Node::Bind { source, access, .. } => {
-                let flags =
-                    MountFlags { read_only: *access == Access::Read, recursive: source.is_folder(), ..plain };
+                let flags = MountFlags {
+                    read_only: *access == Access::Read,
+                    recursive: source.is_folder(),
+                    no_exec: self.holds_data_only(layout, &path, rank, node),
+                    ..plain
+                };
                 let (cloned, mapped) = (self.is_cloned_outside(rank), self.is_mapped(rank, source));
                 Step::Bind { source: source.clone(), path, flags, cloned, mapped }
             }
@@ -379,7 +376,8 @@ impl Builder<'_> {
             Node::Memory { size, mode, sealed } => {
                 let options =
                     format!("size={size},nr_inodes={},mode={mode:o}", (size / 4096).clamp(64, 1 << 20));
-                let no_exec = *sealed || path == Path::new("/dev/shm");
+                let no_exec =
+                    *sealed || path == Path::new("/dev/shm") || !self.policy.filesystem.commands.is_empty();
                 Step::Tmpfs { path, options, flags: MountFlags { no_exec, ..plain } }
             }
             Node::Proc => {
@@ -403,6 +401,14 @@ impl Builder<'_> {
             }
         };
         self.steps.push(step);
+    }
+
+    /// Where the commands are named, nothing is executed that the program can write: neither by exec, nor by a
+    /// dynamic loader, which cannot map it (mmap(2), EPERM).
+    fn holds_data_only(&self, layout: &Layout, path: &Path, rank: Rank, node: &Node) -> bool {
+        let Node::Bind { source, access, .. } = node else { return false };
+        let written = || rank > Rank::Base && layout.is_changed_elsewhere(path, &source.path);
+        !self.policy.filesystem.commands.is_empty() && (*access == Access::Write || written())
     }
 
     /// Granted folders of a sandbox that root starts are cloned by root's supervisor: PID 1, under an unprivileged

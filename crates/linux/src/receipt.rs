@@ -20,7 +20,7 @@ pub(crate) fn rows(
     filters: Option<&Filters>,
 ) -> Vec<GuaranteeRow> {
     let mut rows = vec![
-        files(resolved, host, identity),
+        files(policy, resolved, host, identity, filters.is_some()),
         row(
             Guarantee::Devices,
             &["mount namespace", "nodev on every mount"],
@@ -72,7 +72,13 @@ pub(crate) fn partial(guarantee: Guarantee, layers: &[&str], detail: &str) -> Gu
     GuaranteeRow { status: Status::Partial, ..row(guarantee, layers, detail) }
 }
 
-fn files(resolved: &Resolved, host: &Host, identity: &Identity) -> GuaranteeRow {
+fn files(
+    policy: &Policy,
+    resolved: &Resolved,
+    host: &Host,
+    identity: &Identity,
+    filtered: bool,
+) -> GuaranteeRow {
     let layers = ["mount namespace", "own root", "recursive read-only mounts"];
     let mut gaps = Vec::new();
     let names = |paths: &[std::path::PathBuf]| {
@@ -96,6 +102,15 @@ fn files(resolved: &Resolved, host: &Host, identity: &Identity) -> GuaranteeRow 
             "a denied or protected file that is replaced outside while it runs is the new file".to_owned(),
         );
     }
+    let named = policy.filesystem.commands.len();
+    if named > 0 && !filtered {
+        let gap = "without a filter of system calls a program can execute what it writes to a memory file";
+        gaps.push(gap.to_owned());
+    }
+    let commands = match named {
+        0 => String::new(),
+        _ => format!("; of the program folders only {named} named, and nothing executable that it can write"),
+    };
     let groups: Vec<_> = host.groups.iter().filter(|group| **group != host.gid).map(u32::to_string).collect();
     let groups = if identity.drops_groups || groups.is_empty() {
         String::new()
@@ -107,7 +122,7 @@ fn files(resolved: &Resolved, host: &Host, identity: &Identity) -> GuaranteeRow 
     } else {
         format!("; shown for the command: {}", names(&resolved.toolchains))
     };
-    let groups = format!("{toolchains}{groups}");
+    let groups = format!("{commands}{toolchains}{groups}");
     if gaps.is_empty() {
         row(Guarantee::Files, &layers, &format!("only the granted files{groups}"))
     } else {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::amounts::process_count;
 use crate::units::{DurationShape, duration_text};
-use crate::words::absolute;
+use crate::words::{absolute, command_name};
 use crate::{BindSpec, Capability, CpuList, Cpus, Guarantee, OutputLimit, Problem, Profile, Size, Variable};
 
 /// What one program may do.
@@ -61,6 +61,9 @@ pub struct Filesystem {
     pub toolchain: Toolchain,
     /// Names at the root of every writable folder that stay read-only because they steer tools outside.
     pub protected: Vec<String>,
+    /// The only programs of the system's program folders that are there, by name; all of them when empty. Nothing
+    /// that the program can write can be executed then.
+    pub commands: Vec<String>,
 }
 
 /// What a sandbox shows before anything is granted.
@@ -398,6 +401,9 @@ impl Policy {
                     Problem::request("path", why).remedy("for another system's files use --rootfs DIR")
                 );
             }
+        }
+        for name in &self.filesystem.commands {
+            command_name(name).map_err(|why| Problem::request("commands", why))?;
         }
         check_hostname(&self.process.hostname)?;
         if let Some(Err(why)) = self.limits.pids.map(process_count::check) {

@@ -146,6 +146,20 @@ pub(crate) fn absolute(text: &str) -> Result<PathBuf, String> {
     Ok(clean)
 }
 
+/// The name of a program, as `PATH` looks it up.
+pub(crate) fn command_name(name: &str) -> Result<(), String> {
+    if name.is_empty()
+        || name == "."
+        || name == ".."
+        || name.contains('/')
+        || name.chars().any(char::is_control)
+    {
+        let shown = name.escape_debug();
+        return Err(format!("the command `{shown}` is no plain name; write it as PATH finds it (like ls)"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

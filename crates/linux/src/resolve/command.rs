@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use ringfence_policy::{Base, Policy, Problem, Reason, Toolchain as Wanted};
 
 use super::environment::DEFAULT_PATH;
-use super::interpreter;
 use super::toolchain::{self, Named, Shim, SymbolicLink, Toolchain};
 use super::{Request, SameFile};
+use super::{commands, interpreter};
 use crate::layout::{Found, Layout};
 use crate::{errno, look};
 
@@ -257,11 +257,32 @@ pub(super) fn is_executable(path: &Path) -> Result<(), Problem> {
 /// The program's path inside and the file that must be there; every interpreter must be the same as outside.
 pub(super) fn settle(
     layout: &Layout,
+    policy: &Policy,
+    request: &Request,
+    followed: &Followed,
+    environment: &BTreeMap<OsString, OsString>,
+) -> Result<(PathBuf, SameFile), Problem> {
+    let (path, file) = same_as_outside(layout, policy, request, followed, environment)?;
+    commands::check_interpreters(layout, policy, &path)?;
+    Ok((path, file))
+}
+
+fn same_as_outside(
+    layout: &Layout,
+    policy: &Policy,
     request: &Request,
     followed: &Followed,
     environment: &BTreeMap<OsString, OsString>,
 ) -> Result<(PathBuf, SameFile), Problem> {
     let name = &request.command[0];
+    for (link, is_command) in followed
+        .command
+        .iter()
+        .map(|link| (link, true))
+        .chain(followed.others.iter().map(|link| (link, false)))
+    {
+        commands::check(layout, policy, [&link.outside, &link.program, &link.real], is_command)?;
+    }
     for link in &followed.others {
         let found = if link.by_name {
             search(layout, &link.said, environment)?
@@ -271,7 +292,10 @@ pub(super) fn settle(
         compare(link, found)?;
     }
     let Some(first) = &followed.command else {
-        return find_inside(layout, name, request, environment);
+        return find_inside(layout, name, request, environment).map_err(|problem| {
+            let is_taken_away = problem.reason == Reason::NotFound && !policy.filesystem.commands.is_empty();
+            if is_taken_away { commands::not_named(policy, "", Path::new(name)) } else { problem }
+        });
     };
     // The path that was found keeps what a program reads from its own name; it may lead through a shim or a
     // link that is not shown, then the real one serves.

@@ -18,7 +18,7 @@ pub struct Start {
 }
 
 /// How many `#!` lines the kernel follows (execve(2)).
-const DEEPEST: usize = 5;
+pub(super) const DEEPEST: usize = 5;
 
 /// Follows the program, by its path inside. What cannot be read is left to the kernel's own word.
 ///

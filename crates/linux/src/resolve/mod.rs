@@ -4,6 +4,7 @@
 pub(crate) mod accounts;
 mod base;
 mod command;
+mod commands;
 mod deny;
 mod environment;
 mod grants;
@@ -135,9 +136,13 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
     let mut notes = Vec::new();
     let mut layout = Layout::default();
     base::furnish(&mut layout, policy, request, host)?;
+    commands::restrict(&mut layout, policy, request)?;
     grants::show(&mut layout, policy, request, &mut notes)?;
+    commands::restrict_grants(&mut layout, policy)?;
     let followed = command::follow(policy, request, name)?;
     let toolchains = toolchain::show(&mut layout, &followed.toolchains, request)?;
+    commands::check_names(&layout, policy, request)?;
+    commands::check_written(&layout, policy)?;
     let protection = deny::protect(&mut layout, policy, request)?;
     grants::check_mount_points(&layout)?;
     for pattern in &protection.denied_nothing {
@@ -145,7 +150,7 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
     }
     notes.extend(protection.notes);
     let environment = environment::build(policy, request, host, &layout, &followed.toolchains)?;
-    let (program, program_file) = command::settle(&layout, request, &followed, &environment)?;
+    let (program, program_file) = command::settle(&layout, policy, request, &followed, &environment)?;
     let directory = directory(&layout, policy, request)?;
     let start = loader::start(&layout, &program)?;
     let mut arguments = request.command.clone();

@@ -99,6 +99,7 @@ impl FilesystemSection {
             workdir: self.workdir.or(below.workdir),
             toolchain: self.toolchain.or(below.toolchain),
             protected: appended(below.protected, self.protected),
+            commands: appended(below.commands, self.commands),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::read;
 use super::tree::Step::{Item, Key};
 use super::tree::{Node, Step, Value, plain};
 use crate::policy::Tmpfs;
+use crate::words::command_name;
 use crate::{Capability, Network, Size};
 
 /// Is the file one of these?
@@ -150,7 +151,7 @@ struct Namespaces {
 struct Files {
     protected_paths: Vec<String>,
     writable_sandbox: Option<IgnoredAny>,
-    allowed_commands: Vec<String>,
+    allowed_commands: Option<Vec<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -358,10 +359,14 @@ impl Reading<'_> {
                 self.say(&[Key("filesystem"), Key("protected_paths"), Item(index)], message);
             }
         }
-        if !files.allowed_commands.is_empty() {
-            let message = "`allowed_commands` cannot be held by this version: what is shown can be executed; take it \
-                           out, and show less (filesystem.base \"empty\")";
-            self.say(&[Key("filesystem"), Key("allowed_commands")], message.to_owned());
+        for (index, name) in files.allowed_commands.iter().flatten().enumerate() {
+            match command_name(name) {
+                Ok(()) => self.profile.filesystem.commands.push(name.clone()),
+                Err(why) => self.say(&[Key("filesystem"), Key("allowed_commands"), Item(index)], why),
+            }
+        }
+        if files.allowed_commands.as_ref().is_some_and(Vec::is_empty) {
+            self.note("`allowed_commands` names none, so every program of the system's is there");
         }
         if files.writable_sandbox.is_some() {
             self.writable_sandbox();

@@ -11,7 +11,7 @@ use super::reduce::known_names;
 use super::tree::Step::{Item, Key};
 use super::tree::{Node, Span, Step, Value, plain};
 use crate::policy::check_hostname;
-use crate::words::{absolute, plain_path};
+use crate::words::{absolute, command_name, plain_path};
 use crate::{Base, Policy};
 
 /// MAX_ERRNO of linux/err.h.
@@ -169,6 +169,11 @@ impl Judge<'_> {
         for (index, name) in files.protected.iter().enumerate() {
             if let Err(why) = protected(name) {
                 self.say(&[Key("filesystem"), Key("protected"), Item(index)], why);
+            }
+        }
+        for (index, name) in files.commands.iter().enumerate() {
+            if let Err(why) = command_name(name) {
+                self.say(&[Key("filesystem"), Key("commands"), Item(index)], why);
             }
         }
         for (index, memory) in files.tmpfs.iter().enumerate() {

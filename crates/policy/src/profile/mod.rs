@@ -116,6 +116,7 @@ impl Profile {
                 workdir: files.workdir,
                 toolchain: files.toolchain.unwrap_or(crate::Toolchain::Auto),
                 protected: files.protected,
+                commands: files.commands,
             },
             network: self.network.unwrap_or(crate::Network::None),
             syscalls: self.syscalls.into_rules(),

@@ -95,6 +95,10 @@ pub(super) struct FilesystemSection {
     /// What stays read-only: a name at the root of every writable folder, or an absolute path of the host.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) protected: Vec<String>,
+    /// The only programs of the system's program folders that are there, by name; all of them when not said. Nothing
+    /// that the program can write can be executed then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) commands: Vec<String>,
 }
 
 /// Which system calls a program may make: names of the kernel's, and `@groups`. Of all that matches, the

@@ -103,6 +103,8 @@ fn every_mistake_has_its_place_and_says_what_to_do() {
         (r#"{"filesystem": {"read": ["a"], "write": ["./a"]}}"#, "1:42", "both in `read` and in `write`"),
         (r#"{"filesystem": {"tmpfs": [{"path": "x"}]}}"#, "1:36", "it must be absolute"),
         (r#"{"filesystem": {"tmpfs": [{"path": "/"}]}}"#, "1:36", "nothing can be mounted at `/`"),
+        (r#"{"filesystem": {"commands": ["ls", "bin/x"]}}"#, "1:36", "the command `bin/x` is no plain name"),
+        (r#"{"filesystem": {"commands": [".."]}}"#, "1:30", "no plain name"),
         (r#"{"filesystem": {"tmpfs": [{}]}}"#, "1:27", "the key `path` is missing"),
         (r#"{"filesystem": {"protected": ["../x"]}}"#, "1:31", "without `.` and `..`"),
         (r#"{"filesystem": {"base": {"rootfs": ""}}}"#, "1:36", "a path is empty"),
@@ -184,7 +186,7 @@ const JAIL: &str = r#"{
   },
   "capabilities": {"drop_all": true, "keep": []},
   "namespaces": {"enabled": ["pid", "mount", "network", "ipc", "uts"], "network": "isolated"},
-  "filesystem": {"protected_paths": ["/etc"], "writable_sandbox": "/sandbox"},
+  "filesystem": {"protected_paths": ["/etc"], "writable_sandbox": "/sandbox", "allowed_commands": ["ls", "sh"]},
   "limits": {"max_open_files": 1024, "max_execution_time_sec": 60, "max_processes": 1},
   "audit": {"log_violations": true, "log_target": "syslog"},
   "network_filter": {"block_all": true}, "metadata": {"x": 1}
@@ -206,6 +208,7 @@ fn the_schema_of_the_syscall_jail_is_held_and_no_word_of_it_ignored() {
     assert_eq!(policy.syscalls.allow, ["read", "openat", "execve", "clone"]);
     assert_eq!(policy.filesystem.deny, ["/etc/shadow"]);
     assert_eq!(policy.filesystem.protected, ["/etc"]);
+    assert_eq!(policy.filesystem.commands, ["ls", "sh"]);
     assert_eq!(policy.filesystem.tmpfs[0].path.to_str(), Some("/sandbox"));
     assert_eq!((policy.limits.nofile, policy.limits.pids), (Some(1024), Some(1)));
     assert_eq!(policy.limits.timeout, Some(std::time::Duration::from_secs(60)));
@@ -231,9 +234,9 @@ fn what_the_jail_asks_for_and_this_version_cannot_hold_is_refused_by_name() {
     let with = |from: &str, to: &str| JAIL.replace(from, to);
     for (from, to, part) in [
         (
-            "\"writable_sandbox\": \"/sandbox\"",
-            "\"allowed_commands\": [\"ls\"]",
-            "`allowed_commands` cannot be held",
+            "\"allowed_commands\": [\"ls\", \"sh\"]",
+            "\"allowed_commands\": [\"ls\", \"/bin/cat\"]",
+            "the command `/bin/cat` is no plain name",
         ),
         ("\"isolated\"", "\"bridge\"", "this says no network of ours"),
         ("\"pid\",", "\"moon\",", "`moon` is no namespace"),
