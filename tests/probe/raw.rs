@@ -18,6 +18,7 @@ pub(crate) fn attempt(words: &[&str]) -> Option<String> {
         ["clone-user-namespace"] => clone(libc::CLONE_NEWUSER),
         ["clone-plain"] => clone(0),
         ["terminal", request, what] => on_own_terminal(request.parse().unwrap_or(0), what),
+        ["thread"] => said(std::thread::Builder::new().spawn(|| ())),
         ["own-terminal"] => said(own_terminal().and_then(|_terminal| File::open("/dev/tty"))),
         ["take-terminal"] => {
             // SAFETY: numbers only.

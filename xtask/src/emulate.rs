@@ -28,8 +28,8 @@ const KERNEL: &str = "linux-image-cloud-arm64";
 /// Beside the unit tests.
 const TESTS: [&str; 2] = ["escape", "oracle"];
 /// What the tests call. Apt adds what these need.
-const TOOLS: [&str; 7] =
-    ["busybox-static", "coreutils", "dash", "grep", "libpam-modules", "mount", "util-linux"];
+const TOOLS: [&str; 8] =
+    ["bsdutils", "busybox-static", "coreutils", "dash", "grep", "libpam-modules", "mount", "util-linux"];
 /// What no test reads, and most of the size.
 const LEFT_OUT: [&str; 3] = ["usr/share", "usr/lib/aarch64-linux-gnu/gconv", "var"];
 const EMULATOR: &str = "qemu-system-aarch64";
