@@ -318,8 +318,9 @@ fn begin_report(words: &[OsString], policy: Option<&Policy>) -> Report {
 
 /// Randomness of the kernel.
 fn random() -> u32 {
-    let mut bytes = [0_u8; 4];
-    // Cannot fall short for so few bytes (getrandom(2)); were it to fail, an id would be less unlike others.
+    // Cannot fall short for so few bytes (getrandom(2)). Were it to fail, two processes, or two moments of one, would still
+    // not have the same number: the registry tells sandboxes apart by it.
+    let mut bytes = ((clock::monotonic_ns() as u32).rotate_left(16) ^ std::process::id()).to_ne_bytes();
     let _filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     u32::from_ne_bytes(bytes)
 }
