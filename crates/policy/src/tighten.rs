@@ -1,6 +1,7 @@
 //! Limits that may only be lowered: what one request of many asks for, under the policy of all.
 
-use std::fmt::Debug;
+use std::fmt::Display;
+use std::time::Duration;
 
 use crate::{Beyond, CpuList, Limits, OutputLimit, Problem};
 
@@ -27,29 +28,40 @@ impl Limits {
             tmp,
             output,
         } = asked;
-        lower("timeout", &mut self.timeout, timeout)?;
-        lower("grace", &mut self.grace, grace)?;
-        lower("cpu_time", &mut self.cpu_time, cpu_time)?;
-        lower("memory", &mut self.memory, memory)?;
-        lower("cpus", &mut self.cpus, cpus)?;
+        lower("timeout", &mut self.timeout, timeout, time)?;
+        lower("grace", &mut self.grace, grace, time)?;
+        lower("cpu_time", &mut self.cpu_time, cpu_time, time)?;
+        lower("memory", &mut self.memory, memory, plain)?;
+        lower("cpus", &mut self.cpus, cpus, plain)?;
         fewer(&mut self.cpuset, cpuset)?;
-        lower("pids", &mut self.pids, pids)?;
-        lower("nofile", &mut self.nofile, nofile)?;
-        lower("file_size", &mut self.file_size, file_size)?;
-        lower("stack", &mut self.stack, stack)?;
-        lower("tmp", &mut self.tmp, tmp)?;
+        lower("pids", &mut self.pids, pids, plain)?;
+        lower("nofile", &mut self.nofile, nofile, plain)?;
+        lower("file_size", &mut self.file_size, file_size, plain)?;
+        lower("stack", &mut self.stack, stack, plain)?;
+        lower("tmp", &mut self.tmp, tmp, plain)?;
         lower_output(&mut self.output, output)
     }
 }
 
-fn lower<T: PartialOrd + Copy + Debug>(
+fn plain<T: Display>(value: T) -> String {
+    value.to_string()
+}
+
+/// `1.5s`, `500ms`: as a duration shows itself.
+fn time(duration: Duration) -> String {
+    format!("{duration:?}")
+}
+
+fn lower<T: PartialOrd + Copy>(
     name: &str,
     limit: &mut Option<T>,
     asked: Option<T>,
+    shown: fn(T) -> String,
 ) -> Result<(), Problem> {
     match (*limit, asked) {
         (Some(allowed), Some(asked)) if asked > allowed => {
-            Err(looser(format!("limits.{name} is {asked:?}, and the policy allows {allowed:?}")))
+            let (asked, allowed) = (shown(asked), shown(allowed));
+            Err(looser(format!("limits.{name} is {asked}, and the policy allows {allowed}")))
         }
         (_, asked) => {
             *limit = asked.or(*limit);
@@ -87,8 +99,6 @@ fn looser(message: String) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::Size;
 
