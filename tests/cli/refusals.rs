@@ -333,6 +333,7 @@ fn in_namespace(scene: &Scene, prepare: &str, words: &[&str]) -> (Said, Option<V
     line.args(["-Urm", "/bin/sh", "-c", &format!("{prepare} && exec \"$@\""), "sh"]).arg(ringfence());
     line.args(["run", "--report", text(&file)]).args(words);
     line.current_dir(scene.path("here")).env("HOME", scene.home()).stdin(Stdio::null());
+    line.env("RINGFENCE_RUNTIME_DIR", scene.runtime());
     (finish(line), take_report(&file))
 }
 

@@ -65,7 +65,7 @@ fn typed(scene: &Scene, line: &str) -> Outcome {
     let mut command = Command::new("unshare");
     command.args(namespaces).args(["/bin/sh", "-c", ENTER, "sh"]);
     command.args([text(&scene.path("root")), text(&scene.path("")), line]);
-    command.env("HOME", scene.home()).current_dir("/");
+    command.env("HOME", scene.home()).env("RINGFENCE_RUNTIME_DIR", scene.runtime()).current_dir("/");
     finish(command)
 }
 

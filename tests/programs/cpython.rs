@@ -225,6 +225,7 @@ fn inside(module: &str) -> Answer {
     }
     command.args(["--", PYTHON, "-c", RUNNER, module]);
     command.current_dir(scene.path("here")).env_clear().envs(variables(&scene));
+    command.env("RINGFENCE_RUNTIME_DIR", scene.runtime());
     Answer::read(finish(module, command))
 }
 

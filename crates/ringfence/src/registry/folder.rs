@@ -12,7 +12,7 @@ use rustix::fs::{
 };
 use rustix::process::geteuid;
 
-use super::process::is_alive;
+use super::process::{is_alive, outer_user};
 use super::{Entry, Facts};
 
 /// No entry is larger.
@@ -24,12 +24,11 @@ pub(super) fn places() -> Vec<PathBuf> {
     if let Some(own) = named("RINGFENCE_RUNTIME_DIR") {
         return vec![own.join("ringfence")];
     }
-    let (user, runtime) = (geteuid(), named("XDG_RUNTIME_DIR"));
-    let system =
-        if user.is_root() { "/run".into() } else { PathBuf::from(format!("/run/user/{}", user.as_raw())) };
+    let (user, runtime) = (outer_user(geteuid().as_raw()), named("XDG_RUNTIME_DIR"));
+    let system = if user == 0 { "/run".into() } else { PathBuf::from(format!("/run/user/{user}")) };
     let mut places: Vec<_> =
         runtime.into_iter().chain([system]).map(|place| place.join("ringfence")).collect();
-    places.push(format!("/tmp/ringfence-{}", user.as_raw()).into());
+    places.push(format!("/tmp/ringfence-{user}").into());
     places.dedup();
     places
 }

@@ -42,8 +42,8 @@ struct Facts {
 
 impl Registry {
     /// Opens the first folder that can be used, and makes it where it is missing: `$XDG_RUNTIME_DIR/ringfence`, else
-    /// `/run/user/UID/ringfence` (`/run/ringfence` for root), else `/tmp/ringfence-UID`. `$RINGFENCE_RUNTIME_DIR/ringfence`
-    /// stands for all of them where it is set.
+    /// `/run/user/UID/ringfence` (`/run/ringfence` for root), else `/tmp/ringfence-UID`; UID is the user outside its user
+    /// namespace. `$RINGFENCE_RUNTIME_DIR/ringfence` stands for all of them where it is set.
     ///
     /// # Errors
     /// None is a folder that this user alone owns and can enter, or /proc does not say who this process is.

@@ -32,6 +32,22 @@ fn small(path: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 
+/// Who this user is outside its user namespace (user_namespaces(7)): many are root in one, and each has a folder of
+/// its own.
+pub(super) fn outer_user(inside: u32) -> u32 {
+    small("/proc/self/uid_map").ok().and_then(|map| mapped(&map, inside)).unwrap_or(inside)
+}
+
+/// Where a map takes an id.
+fn mapped(map: &str, inside: u32) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let numbers: Vec<u32> = line.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let &[first, outer, count] = numbers.as_slice() else { return None };
+        let offset = inside.checked_sub(first).filter(|offset| *offset < count)?;
+        outer.checked_add(offset)
+    })
+}
+
 /// State, parent and start time (proc_pid_stat(5)). The name before them may hold anything but ends at the last
 /// `)`.
 pub(super) fn stat(pid: i32) -> Option<(char, i32, u64)> {
@@ -79,6 +95,17 @@ pub(super) fn descendants(of: &[i32]) -> Vec<(i32, i32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn root_of_a_user_namespace_is_who_made_it() {
+        let nested = "         0       1001          1\n         1     165536      65536\n";
+        assert_eq!(mapped(nested, 0), Some(1001));
+        assert_eq!(mapped(nested, 3), Some(165_538));
+        assert_eq!(mapped(nested, 65_537), None);
+        assert_eq!(mapped("         0          0 4294967295\n", 1000), Some(1000), "no user namespace");
+        assert_eq!(mapped("0 4294967295 9", 1), None);
+        assert_eq!(mapped("of no meaning", 0), None);
+    }
 
     #[test]
     fn a_process_is_known_by_its_start() {
