@@ -8,7 +8,8 @@ use ringfence_policy::{Problem, Reason};
 
 use crate::errno;
 use crate::launch::ChildStep;
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
+use crate::step::Step;
 
 /// clone(2) refused the namespaces.
 pub(crate) fn clone_failed(plan: &Plan, Errno(number): Errno) -> Problem {

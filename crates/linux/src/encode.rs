@@ -8,7 +8,8 @@ use ringfence_init::wire::{self, Header, Message as _, NO_FD, Op};
 use ringfence_policy::Problem;
 use ringfence_seccomp::{Program, sentinel};
 
-use crate::plan::{MountFlags, Plan, Step};
+use crate::plan::Plan;
+use crate::step::{MountFlags, Step};
 
 /// The file descriptors that a plan names.
 pub(crate) struct Files {

@@ -17,9 +17,10 @@ use rustix::process::Signal;
 
 use crate::identity::{Extent, Identity, Writer};
 use crate::launch::with_signals_blocked;
-use crate::plan::{MountFlags, Plan, Step};
+use crate::plan::Plan;
 use crate::resolve::Source;
 use crate::stack::GuardedStack;
+use crate::step::{MountFlags, Step};
 use crate::{errno, look};
 
 /// Map lines as the kernel takes them (user_namespaces(7)).

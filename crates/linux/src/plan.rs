@@ -2,80 +2,20 @@
 //! `ringfence plan` prints the very list that PID 1 carries out.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
 use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Limits, Network, OutputLimit, Policy, Problem};
-use ringfence_seccomp::Program;
 
-use crate::cgroup::{self, Controller, Held};
+use crate::cgroup::{self, Held};
 use crate::filter::{Filters, filters};
 use crate::host::{Host, NAMESPACES};
 use crate::identity::{Identity, Writer};
 use crate::layout::{Layout, Node, Rank};
 use crate::receipt;
-use crate::resolve::{FURNITURE, Resolved, SameFile, Source};
-
-/// Flags of a mount. Every mount is nosuid besides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MountFlags {
-    /// Nothing can be changed.
-    pub read_only: bool,
-    /// No device node works.
-    pub no_devices: bool,
-    /// Nothing can be executed.
-    pub no_exec: bool,
-    /// With every mount below.
-    pub recursive: bool,
-}
-
-/// One kernel step.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "`Display` says what each one does; ringfence_init::wire::Op documents them")]
-pub enum Step {
-    Await { what: &'static str },
-    CgroupNamespace,
-    DropGroups,
-    TakeIds { uid: u32, gid: u32 },
-    Conceal,
-    Private,
-    Root { bytes: u64, inodes: u64 },
-    Folder { path: PathBuf, mode: u32 },
-    File { path: PathBuf, mode: u32, content: Vec<u8> },
-    Symlink { path: PathBuf, target: PathBuf },
-    Bind { source: Source, path: PathBuf, flags: MountFlags, cloned: bool, mapped: bool },
-    Again { from: PathBuf, path: PathBuf, flags: MountFlags },
-    Tmpfs { path: PathBuf, options: String, flags: MountFlags },
-    Proc { path: PathBuf },
-    Devpts { path: PathBuf, options: String },
-    Remove { path: PathBuf, folder: bool },
-    Seal { path: PathBuf },
-    LeaveHost,
-    Loopback,
-    Hostname { name: String },
-    NoUserNamespaces,
-    Keyring,
-    Capabilities { keep: u64 },
-    NoNewPrivileges,
-    VerifyMounts,
-    VerifyNamespace { name: &'static str, host: u64 },
-    CloseFiles,
-    Fork,
-    Session,
-    Streams,
-    Pass { number: i32 },
-    Limit { name: &'static str, resource: u32, soft: u64, hard: u64 },
-    Directory { path: PathBuf },
-    SealFiles,
-    Signals,
-    VerifyProcess,
-    VerifyProgram { path: PathBuf, file: SameFile },
-    ExecOnce { program: Program },
-    Announce,
-    Filter { program: Program, summary: String },
-    Exec { path: PathBuf },
-}
+use crate::resolve::{FURNITURE, Resolved, Source};
+use crate::rlimits;
+use crate::step::{MountFlags, Step};
 
 /// Ordered steps, and what they promise.
 #[derive(Clone, Debug)]
@@ -455,145 +395,11 @@ fn become_the_program(
         steps.push(Step::ExecOnce { program });
     }
     // Late: a small limit must not hinder the steps themselves.
-    limits(steps, policy, host, held)?;
+    rlimits::limits(steps, policy, host, held)?;
     steps.push(Step::Announce);
     if let Some(filters) = filters {
         steps.push(Step::Filter { program: filters.policy.clone(), summary: filters.summary.clone() });
     }
     steps.push(Step::Exec { path });
     Ok(())
-}
-
-fn limits(steps: &mut Vec<Step>, policy: &Policy, host: &Host, held: &Held) -> Result<(), Problem> {
-    // A core limit of 1 keeps a piped core handler of the host from running; 0 does not (fs/coredump.c). The
-    // filter of system calls keeps the program from lowering it.
-    let core = host.hard_limits.get(&abi::RLIMIT_CORE).copied().flatten().unwrap_or(u64::MAX).min(1);
-    steps.push(Step::Limit { name: "core", resource: abi::RLIMIT_CORE, soft: core, hard: core });
-    let limits = &policy.limits;
-    if let Some(time) = limits.cpu_time.filter(|_| !held.waived.contains(&Controller::CpuTime)) {
-        // A second layer, for each process: PID 1 comes first. The caller's own may be tighter, and stays.
-        let own = host.hard_limits.get(&abi::RLIMIT_CPU).copied().flatten().unwrap_or(u64::MAX);
-        let seconds = whole_seconds(time).saturating_add(1).min(own);
-        steps.push(Step::Limit { name: "cpu-time", resource: abi::RLIMIT_CPU, soft: seconds, hard: seconds });
-    }
-    // What no cgroup holds, by the caller's waiver. PID 1 is of the same user in the same namespace.
-    let waived = |controller| held.waived.contains(&controller);
-    let pids = limits.pids.filter(|_| waived(Controller::Pids)).map(|count| count + 1);
-    let memory = limits.memory.filter(|_| waived(Controller::Memory)).map(|size| size.0);
-    if let Some(time) = limits.cpu_time.filter(|_| waived(Controller::CpuTime)) {
-        // The soft limit's signal says what it was; who catches it has a second left.
-        let soft = whole_seconds(time);
-        let step =
-            Step::Limit { name: "cpu-time", resource: abi::RLIMIT_CPU, soft, hard: soft.saturating_add(1) };
-        steps.push(step);
-    }
-    for (name, resource, value) in [
-        ("file-size", abi::RLIMIT_FSIZE, limits.file_size.map(|size| size.0)),
-        ("stack", abi::RLIMIT_STACK, limits.stack.map(|size| size.0)),
-        ("nofile", abi::RLIMIT_NOFILE, limits.nofile),
-        ("pids", abi::RLIMIT_NPROC, pids),
-        ("memory", abi::RLIMIT_DATA, memory),
-    ] {
-        let Some(value) = value else { continue };
-        let hard = host.hard_limits.get(&resource).copied().flatten();
-        if let Some(hard) = hard.filter(|hard| *hard < value) {
-            let why = format!("--{name} {value} is more than this caller may have itself ({hard})");
-            return Err(Problem::request("limit", why).remedy(format!("ask for at most {hard}")));
-        }
-        steps.push(Step::Limit { name, resource, soft: value, hard: value });
-    }
-    Ok(())
-}
-
-/// The limit of a single process counts whole seconds.
-fn whole_seconds(time: std::time::Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
-}
-
-impl fmt::Display for MountFlags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.read_only { "read-only" } else { "writable" })?;
-        f.write_str(", nosuid")?;
-        f.write_str(if self.no_devices { ", nodev" } else { "" })?;
-        f.write_str(if self.no_exec { ", noexec" } else { "" })?;
-        f.write_str(if self.recursive { ", recursive" } else { "" })
-    }
-}
-
-/// What becomes of them, in words.
-fn capabilities(keep: u64) -> String {
-    match keep {
-        0 => "drop every capability from all five sets, lock the secure bits".to_owned(),
-        _ => format!("keep capabilities {keep:#x}, drop the rest, lock the secure bits"),
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Await { what } => write!(f, "wait until {what}"),
-            Self::CgroupNamespace => f.write_str("make its cgroup the root of a namespace"),
-            Self::DropGroups => f.write_str("drop every supplementary group"),
-            Self::TakeIds { uid, gid } => write!(f, "take user id {uid} and group id {gid}"),
-            Self::Conceal => f.write_str("make PID 1 untraceable, in a session of its own"),
-            Self::Private => f.write_str("cut off from the host's mount events"),
-            Self::Root { bytes, .. } => write!(f, "enter a new root in memory, {} KiB", bytes / 1024),
-            Self::Folder { path, mode } => write!(f, "make folder {} ({mode:o})", path.display()),
-            Self::File { path, content, .. } => {
-                write!(f, "make file {} ({} bytes)", path.display(), content.len())
-            }
-            Self::Symlink { path, target } => {
-                write!(f, "make link {} -> {}", path.display(), target.display())
-            }
-            Self::Bind { source, path, flags, mapped, .. } => {
-                let mapped = if *mapped { ", ids mapped" } else { "" };
-                write!(f, "show {} at {} ({flags}{mapped})", source.path.display(), path.display())
-            }
-            Self::Again { from, path, flags } if from == path => {
-                write!(f, "pin {} ({flags})", path.display())
-            }
-            Self::Again { path, .. } => write!(f, "cover {}", path.display()),
-            Self::Tmpfs { path, options, flags } => {
-                write!(f, "mount memory at {} ({options}; {flags})", path.display())
-            }
-            Self::Proc { path } => {
-                write!(f, "mount a proc of its own at {} (nosuid, nodev, noexec)", path.display())
-            }
-            Self::Devpts { path, options } => {
-                write!(f, "mount terminals of its own at {} ({options})", path.display())
-            }
-            Self::Remove { path, .. } => write!(f, "take away {}", path.display()),
-            Self::Seal { path } => write!(f, "make {} read-only", path.display()),
-            Self::LeaveHost => f.write_str("let the host's root go"),
-            Self::Loopback => f.write_str("set the loopback interface up"),
-            Self::Hostname { name } => write!(f, "set the host name to {name}"),
-            Self::NoUserNamespaces => f.write_str("allow no further user namespace"),
-            Self::Keyring => f.write_str("join a fresh session keyring"),
-            Self::Capabilities { keep } => f.write_str(&capabilities(*keep)),
-            Self::NoNewPrivileges => f.write_str("set no_new_privs"),
-            Self::VerifyMounts => f.write_str("verify every mount"),
-            Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is its own"),
-            Self::CloseFiles => f.write_str("close inherited files"),
-            Self::Fork => f.write_str("start the program's process; what follows is its own"),
-            Self::Session => f.write_str("lead a session of its own"),
-            Self::Streams => f.write_str("put the three streams in place"),
-            Self::Pass { number } => write!(f, "leave descriptor {number} open"),
-            Self::Limit { name, soft, .. } => write!(f, "limit {name} to {soft}"),
-            Self::Directory { path } => write!(f, "enter {}", path.display()),
-            Self::SealFiles => f.write_str("verify that no other file stays open"),
-            Self::Signals => f.write_str("unblock and reset every signal"),
-            Self::VerifyProcess => f.write_str("verify capabilities, ids, groups, no_new_privs, signals"),
-            Self::VerifyProgram { path, .. } => {
-                write!(f, "verify that {} is the file that was found", path.display())
-            }
-            Self::ExecOnce { .. } => {
-                f.write_str("have PID 1 answer every exec: the program's own, and no other")
-            }
-            Self::Announce => f.write_str("say that all is verified, and when it starts"),
-            Self::Filter { program, summary } => {
-                write!(f, "filter system calls ({summary}; {} instructions)", program.instructions().len())
-            }
-            Self::Exec { path } => write!(f, "execute {}", path.display()),
-        }
-    }
 }
