@@ -3,6 +3,7 @@
 
 mod attempts;
 mod fingerprint;
+mod judged;
 mod kernel;
 mod processes;
 mod raw;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
         .or_else(|| processes::attempt(&words))
         .or_else(|| raw::attempt(&words))
         .or_else(|| resources::attempt(&words))
+        .or_else(|| judged::attempt(&words))
         .or_else(|| fingerprint::attempt(&words));
     let Some(answer) = answer else {
         eprintln!("probe: no attempt is called {words:?}");
