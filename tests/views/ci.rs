@@ -77,10 +77,15 @@ impl Project {
 
     /// Runs words there, from the project's folder.
     fn run(&self, words: &[&str], mirror: &str) -> Outcome {
-        let mut line: Vec<String> = Vec::new();
+        let mut line = Vec::new();
         if let Place::Container { cgroups } = self.place {
             line.extend(container(&self.scene.path(""), cgroups));
         }
+        self.finish(line, words, mirror)
+    }
+
+    /// Runs words behind others.
+    fn finish(&self, mut line: Vec<String>, words: &[&str], mirror: &str) -> Outcome {
         line.extend(words.iter().map(|word| (*word).to_owned()));
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).current_dir(self.scene.path("project")).env_clear();
@@ -299,4 +304,22 @@ fn what_a_step_may_not_do_the_job_itself_may() {
         );
         assert!(!inside.stdout.contains("made"), "{place:?}: it can make cgroups: {inside:#?}");
     }
+}
+
+/// An engine may run everything as user 0 and keep back every capability (`--cap-drop ALL`).
+#[test]
+fn user_0_of_a_container_is_told_what_it_lacks() {
+    if !is_reachable("user 0 of a container") {
+        return;
+    }
+    let mut project = Project::new(JOB);
+    project.move_to(Place::Container { cgroups: false });
+    let user_0 = |more: &[&str]| {
+        let mut line = container(&project.scene.path(""), false);
+        line.extend(["--uid", "0", "--gid", "0"].iter().chain(more).map(|word| (*word).to_owned()));
+        project.finish(line, &["ringfence", "run", "-p", "./ci.toml", "--", "id", "-u"], "")
+    };
+    user_0(&[]).expect_refusal(&["user 0 lacks CAP_SETFCAP", "as another user", "give the container"]);
+    let control = user_0(&["--cap-add", "CAP_SETFCAP"]);
+    assert_eq!((control.status, control.stdout.as_str()), (0, "0\n"), "{control:#?}");
 }
