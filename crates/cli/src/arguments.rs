@@ -155,7 +155,7 @@ pub(crate) struct RunArguments {
     #[arg(help_heading = "Streams")]
     pub(crate) pass_fd: Vec<i32>,
 
-    /// When stdin is closed by its other side: let the grace pass, then kill; a file is never closed
+    /// When stdin is closed by its other side: let the grace pass, then kill; a file is never closed (on in `mcp`)
     #[arg(long, help_heading = "Streams")]
     pub(crate) end_with_stdin: bool,
 
