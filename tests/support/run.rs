@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).current_dir(&self.directory).env("HOME", self.scene.home());
         command.env("RINGFENCE_RUNTIME_DIR", self.scene.runtime()).stdin(Stdio::null());
-        let outcome = wait(command);
+        let outcome = finish(command, LONGEST);
         let said = serde_json::from_str(&outcome.stdout);
         (outcome.status, said.unwrap_or_else(|e| panic!("{e}: {outcome:#?}")))
     }
