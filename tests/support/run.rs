@@ -40,6 +40,11 @@ pub fn caller() -> PathBuf {
     binary("caller")
 }
 
+/// The program that makes a host worse for a command.
+pub fn worse() -> PathBuf {
+    binary("worse")
+}
+
 /// What a run left.
 #[derive(Debug)]
 pub struct Outcome {
@@ -164,6 +169,18 @@ impl<'a> Run<'a> {
         command.envs(self.environment.iter().cloned()).env("HOME", self.scene.home());
         command.env("RINGFENCE_RUNTIME_DIR", self.scene.runtime()).stdin(Stdio::null());
         command
+    }
+
+    /// What `ringfence doctor` says here, as JSON.
+    pub fn doctor(&self) -> (i32, Value) {
+        let mut line = self.wrapper.clone();
+        line.extend([ringfence().into(), "doctor".into(), "--json".into()]);
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).current_dir(&self.directory).env("HOME", self.scene.home());
+        command.env("RINGFENCE_RUNTIME_DIR", self.scene.runtime()).stdin(Stdio::null());
+        let outcome = finish(command, LONGEST);
+        let said = serde_json::from_str(&outcome.stdout);
+        (outcome.status, said.unwrap_or_else(|e| panic!("{e}: {outcome:#?}")))
     }
 
     /// Runs a command inside.

@@ -242,8 +242,10 @@ impl Command {
         let kinds = std::mem::replace(&mut self.streams, [Kind::Inherit, Kind::Inherit, Kind::Inherit]);
         let once = std::mem::take(&mut self.once);
         not_cancelled(&once.cancellations)?;
-        let ways =
-            Ways { counted: plan.steps.output_limit().is_some(), ends_with_input: once.ends_with_input };
+        let ways = Ways {
+            counted: plan.steps.output_limit().is_some(),
+            ends_with_input: once.ends_with_input || self.policy.process.end_with_stdin,
+        };
         let mut connected = stdio::connect(kinds, ways)
             .map_err(|e| Problem::request("streams", format!("a stream cannot be connected: {e}")))?;
         connected.streams.more = once.passed;
