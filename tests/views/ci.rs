@@ -314,12 +314,17 @@ fn user_0_of_a_container_is_told_what_it_lacks() {
     }
     let mut project = Project::new(JOB);
     project.move_to(Place::Container { cgroups: false });
-    let user_0 = |more: &[&str]| {
+    let user_0 = |more: &[&str], words: &str| {
         let mut line = container(&project.scene.path(""), false);
         line.extend(["--uid", "0", "--gid", "0"].iter().chain(more).map(|word| (*word).to_owned()));
-        project.finish(line, &["ringfence", "run", "-p", "./ci.toml", "--", "id", "-u"], "")
+        project.finish(line, &["/bin/sh", "-c", words], "")
     };
-    user_0(&[]).expect_refusal(&["user 0 lacks CAP_SETFCAP", "as another user", "give the container"]);
-    let control = user_0(&["--cap-add", "CAP_SETFCAP"]);
+    let run = "ringfence run -p ./ci.toml -- id -u";
+    user_0(&[], run).expect_refusal(&["user 0 lacks CAP_SETFCAP", "as another user", "give the container"]);
+    let doctor = user_0(&[], "ringfence doctor");
+    assert!(doctor.status == 1 && doctor.stdout.contains("user 0 lacks CAP_SETFCAP"), "{doctor:#?}");
+    let control = user_0(&["--cap-add", "CAP_SETFCAP"], run);
     assert_eq!((control.status, control.stdout.as_str()), (0, "0\n"), "{control:#?}");
+    let doctor = user_0(&["--cap-add", "CAP_SETFCAP"], "ringfence doctor");
+    assert!(doctor.status == 0 && !doctor.stdout.contains("SETFCAP"), "{doctor:#?}");
 }
