@@ -7,6 +7,7 @@ use ringfence_init::wire::{Record, RecordKind, detail, fault};
 use ringfence_policy::{Problem, Reason};
 
 use crate::errno;
+use crate::landlock;
 use crate::launch::ChildStep;
 use crate::plan::Plan;
 use crate::step::Step;
@@ -214,6 +215,7 @@ fn mismatch(plan: &Plan, record: &Record) -> Problem {
         detail::DUMPABLE => "PID 1 can be traced",
         detail::NO_FILTER => "its filter of system calls is not on",
         detail::FILTERS => "the program's process has other filters of system calls",
+        detail::NO_LANDLOCK => "Landlock does not restrict the program's process",
         detail::OPEN_FILE => "a file would stay open",
         _ => "what it says now is something else",
     };
@@ -239,6 +241,9 @@ fn kernel_error(step: Option<&Step>, number: i32) -> Problem {
         (Some(Step::ExecOnce { .. } | Step::Filter { .. }), libc::EINVAL | libc::ENOSYS) => {
             "this kernel cannot filter system calls so: use Linux 6.1 or later with CONFIG_SECCOMP_FILTER; \
              --allow-degraded=kernel-surface does without"
+        }
+        (Some(Step::Landlock(landlock::Step::Restrict { .. })), libc::E2BIG) => {
+            "16 sandboxes of Landlock are around this process already, and the kernel takes no more: end some"
         }
         (Some(Step::Exec { .. }), libc::EINVAL) => {
             "this kernel cannot let a watched exec go on: use Linux 6.1 or later"

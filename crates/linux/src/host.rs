@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ringfence_init::abi;
 use ringfence_policy::{Policy, Problem};
 
-use crate::{cgroup, errno, look};
+use crate::{cgroup, errno, landlock, look};
 
 /// The namespaces that a sandbox has for itself, as /proc/PID/ns names them.
 pub(crate) const NAMESPACES: [&str; 7] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
@@ -65,6 +65,8 @@ pub struct Host {
     pub id_helpers: Option<(PathBuf, PathBuf)>,
     /// How many processors are online; asked only when limits need it.
     pub processors: u32,
+    /// The ABI of this kernel's Landlock (landlock(7)); `None` where it is no second layer.
+    pub landlock: Option<u32>,
     /// Where cgroups can be made; looked for only when limits need one.
     pub(crate) cgroups: cgroup::Found,
 }
@@ -73,7 +75,7 @@ impl Host {
     /// Reads the facts.
     ///
     /// # Errors
-    /// /proc is not there, or does not say what proc(5) promises.
+    /// /proc is not there, or does not say what proc(5) promises; the kernel contradicts itself about Landlock.
     pub fn read() -> Result<Self, Problem> {
         let status = read("/proc/thread-self/status")?;
         let field = |name: &str| {
@@ -108,6 +110,7 @@ impl Host {
             hard_limits: hard_limits()?,
             id_helpers: find_helper("newuidmap")?.zip(find_helper("newgidmap")?),
             processors: 1,
+            landlock: landlock::abi()?,
             cgroups: cgroup::Found::default(),
         })
     }

@@ -213,6 +213,7 @@ mod tests {
             hard_limits: BTreeMap::new(),
             id_helpers: None,
             processors: 1,
+            landlock: None,
             cgroups: crate::cgroup::Found::default(),
         }
     }

@@ -1,10 +1,11 @@
 //! The kernel steps as data: what PID 1 carries out is what `ringfence plan` prints.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ringfence_seccomp::Program;
 
+use crate::landlock;
 use crate::resolve::{SameFile, Source};
 
 /// Flags of a mount. Every mount is nosuid besides.
@@ -51,6 +52,7 @@ pub enum Step {
     VerifyMounts,
     VerifyNamespace { name: &'static str, host: u64 },
     CloseFiles,
+    Landlock(landlock::Step),
     Fork,
     Session,
     Streams,
@@ -65,6 +67,22 @@ pub enum Step {
     Announce,
     Filter { program: Program, summary: String },
     Exec { path: PathBuf },
+}
+
+impl Step {
+    /// The place of a mount from which nothing can be executed.
+    pub(crate) fn no_exec(&self) -> Option<&Path> {
+        match self {
+            Self::Bind { path, flags, .. }
+            | Self::Again { path, flags, .. }
+            | Self::Tmpfs { path, flags, .. }
+                if flags.no_exec =>
+            {
+                Some(path)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for MountFlags {
@@ -131,6 +149,7 @@ impl fmt::Display for Step {
             Self::VerifyMounts => f.write_str("verify every mount"),
             Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is its own"),
             Self::CloseFiles => f.write_str("close inherited files"),
+            Self::Landlock(step) => step.fmt(f),
             Self::Fork => f.write_str("start the program's process; what follows is its own"),
             Self::Session => f.write_str("lead a session of its own"),
             Self::Streams => f.write_str("put the three streams in place"),
