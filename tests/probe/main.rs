@@ -4,6 +4,7 @@
 mod attempts;
 mod fingerprint;
 mod kernel;
+mod landlock;
 mod processes;
 mod raw;
 mod resources;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
         .or_else(|| processes::attempt(&words))
         .or_else(|| raw::attempt(&words))
         .or_else(|| resources::attempt(&words))
+        .or_else(|| landlock::attempt(&words))
         .or_else(|| fingerprint::attempt(&words));
     let Some(answer) = answer else {
         eprintln!("probe: no attempt is called {words:?}");
@@ -66,6 +68,8 @@ fn name(error: &std::io::Error) -> String {
         (libc::ECONNREFUSED, "ECONNREFUSED"),
         (libc::ENETUNREACH, "ENETUNREACH"),
         (libc::ESTALE, "ESTALE"),
+        (libc::E2BIG, "E2BIG"),
+        (libc::EXDEV, "EXDEV"),
     ];
     let number = error.raw_os_error().unwrap_or(0);
     known
