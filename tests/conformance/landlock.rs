@@ -147,9 +147,9 @@ fn the_plan_prints_its_rules() {
         ("/dev", "write, control"),
         ("/dev/shm", change),
         ("/proc", "write"),
+        ("/shown", change),
         ("/tmp", change),
         ("/var/tmp", change),
-        ("/shown", change),
     ];
     assert_eq!(rules(&seven), expected);
     let at = |words: &str| {

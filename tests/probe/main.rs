@@ -8,6 +8,7 @@ mod landlock;
 mod processes;
 mod raw;
 mod resources;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -20,7 +21,8 @@ fn main() -> ExitCode {
         .or_else(|| raw::attempt(&words))
         .or_else(|| resources::attempt(&words))
         .or_else(|| landlock::attempt(&words))
-        .or_else(|| fingerprint::attempt(&words));
+        .or_else(|| fingerprint::attempt(&words))
+        .or_else(|| tools::attempt(&words));
     let Some(answer) = answer else {
         eprintln!("probe: no attempt is called {words:?}");
         return ExitCode::from(99);

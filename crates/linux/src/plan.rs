@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
-use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Limits, Network, OutputLimit, Policy, Problem};
+use ringfence_policy::{
+    Access, Base, GuaranteeRow, IdMap, Limits, Network, OutputLimit, Policy, Problem, Rung,
+};
 
 use crate::cgroup::{self, Held};
 use crate::filter::{Filters, filters};
@@ -37,6 +39,7 @@ pub struct Plan {
     pub(crate) limits: Limits,
     pub(crate) cgroup: Option<cgroup::Spec>,
     pub(crate) processors: u32,
+    pub(crate) rung: Rung,
     pub(crate) receipt: Vec<GuaranteeRow>,
     pub(crate) notes: Vec<String>,
     pub(crate) unprotected: Vec<PathBuf>,
@@ -45,6 +48,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// How the sandbox is built on this host.
+    #[must_use]
+    pub const fn rung(&self) -> Rung {
+        self.rung
+    }
+
     /// What each guarantee is held by.
     #[must_use]
     pub fn receipt(&self) -> &[GuaranteeRow] {
@@ -152,6 +161,7 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
     become_the_program(&mut steps, policy, resolved, host, &held, layers)?;
     let ns = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     Ok(Plan {
+        rung: host.rung,
         receipt: receipt::rows(policy, resolved, host, &identity, &held, layers),
         steps,
         identity,

@@ -23,6 +23,8 @@ use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem, Refusal};
 pub(crate) use find::find;
 pub(crate) use receipt::rows;
 
+use crate::why::Lack;
+
 /// What one of the kernel's controllers holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Controller {
@@ -68,13 +70,6 @@ impl Controller {
             Self::CpuTime => "cpuacct",
         }
     }
-}
-
-/// Why a controller cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lack {
-    pub(crate) why: String,
-    pub(crate) remedy: String,
 }
 
 /// Where cgroups can be made, and what cannot be had there.
