@@ -3,6 +3,7 @@
 
 mod attempts;
 mod fingerprint;
+mod judged;
 mod kernel;
 mod landlock;
 mod processes;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         .or_else(|| raw::attempt(&words))
         .or_else(|| resources::attempt(&words))
         .or_else(|| landlock::attempt(&words))
+        .or_else(|| judged::attempt(&words))
         .or_else(|| fingerprint::attempt(&words))
         .or_else(|| tools::attempt(&words));
     let Some(answer) = answer else {
