@@ -16,6 +16,7 @@ mod filter;
 mod mounts;
 mod plan;
 mod privileges;
+mod proc;
 mod start;
 mod steps;
 #[path = "../src/sys.rs"]

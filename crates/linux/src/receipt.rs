@@ -26,18 +26,14 @@ pub(crate) fn rows(
             &["mount namespace", "nodev on every mount"],
             "only the granted device nodes work",
         ),
-        row(
-            Guarantee::Processes,
-            &["PID namespace", "a proc of its own", "undumpable PID 1"],
-            "only its own processes can be seen, signalled or traced",
-        ),
+        processes(host),
     ];
     if policy.network == Network::None {
         rows.push(row(Guarantee::Network, &["network namespace"], "its own loopback and nothing else"));
     }
     rows.push(ipc(policy, filters.is_some()));
     rows.push(privileges(policy));
-    rows.push(kernel_surface(policy, filters));
+    rows.push(kernel_surface(policy, filters, host));
     rows.extend(cgroup::rows(policy, held));
     rows.extend(output(policy));
     rows.extend([
@@ -56,6 +52,18 @@ pub(crate) fn rows(
     ]);
     rows.extend(host_root(identity));
     rows
+}
+
+fn processes(host: &Host) -> GuaranteeRow {
+    let layers = ["PID namespace", "undumpable PID 1", "a proc of its own"];
+    match &host.outer_proc {
+        None => row(Guarantee::Processes, &layers, "only its own processes can be seen, signalled or traced"),
+        Some((lack, _)) => {
+            let seen = "the caller's /proc is shown, read-only: of its processes names, arguments, mounts and network can be seen, \
+                        and none can be signalled or traced";
+            partial(Guarantee::Processes, &layers[..2], &format!("{seen}; {}", lack.why))
+        }
+    }
 }
 
 pub(crate) fn row(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
@@ -159,8 +167,10 @@ fn output(policy: &Policy) -> Option<GuaranteeRow> {
     }
 }
 
-fn kernel_surface(policy: &Policy, filters: Option<&Filters>) -> GuaranteeRow {
+fn kernel_surface(policy: &Policy, filters: Option<&Filters>, host: &Host) -> GuaranteeRow {
     let layers = ["seccomp filter", "no capabilities", "no further user namespace"];
+    // That limit is written in a proc of the sandbox's own.
+    let layers = if host.outer_proc.is_some() { &layers[..2] } else { &layers[..] };
     let Some(filters) = filters else {
         let detail = "no filter of system calls; a piped core handler of the host may run after a crash";
         let waived = row(Guarantee::KernelSurface, &layers[1..], detail);
@@ -170,9 +180,9 @@ fn kernel_surface(policy: &Policy, filters: Option<&Filters>) -> GuaranteeRow {
         if filters.exec_once.is_some() { "; it executes itself, once, and no other program" } else { "" };
     let detail = format!("{}{once}", filters.summary);
     if policy.on_violation == Violation::Log {
-        return partial(Guarantee::KernelSurface, &layers, &detail);
+        return partial(Guarantee::KernelSurface, layers, &detail);
     }
-    row(Guarantee::KernelSurface, &layers, &detail)
+    row(Guarantee::KernelSurface, layers, &detail)
 }
 
 fn ipc(policy: &Policy, filtered: bool) -> GuaranteeRow {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use ringfence_init::abi::capability;
 use ringfence_init::sys::{self, Errno};
+use ringfence_policy::{Guarantee, Problem, Refusal};
 
 use crate::probe::trial::{Call, Failed, Named as _, in_child};
 
@@ -20,6 +21,11 @@ pub(crate) struct Lack {
 impl Lack {
     pub(crate) fn new(why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { why: why.into(), remedy: remedy.into() }
+    }
+
+    /// For it a guarantee cannot be given.
+    pub(crate) fn refusal(&self, guarantee: Guarantee) -> Problem {
+        Refusal { guarantee, why: self.why.clone(), remedy: Some(self.remedy.clone()) }.into()
     }
 }
 
