@@ -155,7 +155,7 @@ pub(crate) struct RunArguments {
     #[arg(help_heading = "Streams")]
     pub(crate) pass_fd: Vec<i32>,
 
-    /// When stdin is closed by its other side: let the grace pass, then kill; a file is never closed
+    /// When stdin is closed by its other side: let the grace pass, then kill; a file is never closed (on in `mcp`)
     #[arg(long, help_heading = "Streams")]
     pub(crate) end_with_stdin: bool,
 
@@ -195,6 +195,11 @@ pub(crate) struct PlanArguments {
     /// As JSON
     #[arg(long, help_heading = "What is said")]
     pub(crate) json: bool,
+
+    /// Leave a file open that the caller has open under this number: no folder, no terminal (repeatable)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(3..=1023))]
+    #[arg(help_heading = "Streams")]
+    pub(crate) pass_fd: Vec<i32>,
 
     /// The program and its arguments; flags end where it begins
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, help_heading = None)]

@@ -178,6 +178,7 @@ fn mismatch(plan: &Plan, record: &Record) -> Problem {
         detail::DUMPABLE => "PID 1 can be traced",
         detail::NO_FILTER => "its filter of system calls is not on",
         detail::FILTERS => "the program's process has other filters of system calls",
+        detail::NO_LANDLOCK => "Landlock does not restrict the program's process",
         detail::OPEN_FILE => "a file would stay open",
         _ => "what it says now is something else",
     };
@@ -196,6 +197,9 @@ fn kernel_error(step: Option<&Step>, number: i32) -> Problem {
     }
     let problem = setup("step", format!("cannot {shown}")).errno(errno::name(number));
     let remedy = match (step, number) {
+        (Some(Step::LandlockRestrict { .. }), libc::E2BIG) => {
+            "16 sandboxes of Landlock are around this process already, and the kernel takes no more: end some"
+        }
         (Some(Step::Keyring), libc::EDQUOT) => {
             "each sandbox has a keyring, and this user has as many as it may: raise kernel.keys.maxkeys, or end some"
         }

@@ -10,7 +10,7 @@ use ringfence_policy::{Policy, Problem, Rung};
 
 use crate::resolve::Source;
 use crate::why::Lack;
-use crate::{cgroup, errno, look};
+use crate::{cgroup, errno, landlock, look};
 
 /// The namespaces that a sandbox has for itself, as /proc/PID/ns names them.
 pub(crate) const NAMESPACES: [&str; 7] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
@@ -78,6 +78,8 @@ pub struct Host {
     pub rung: Rung,
     /// Why not better, and what is shown in place of a proc of the sandbox's own.
     pub(crate) outer_proc: Option<(Lack, Source)>,
+    /// The ABI of this kernel's Landlock (landlock(7)); `None` where it is no second layer.
+    pub landlock: Option<u32>,
     /// Where cgroups can be made; looked for only when limits need one.
     pub(crate) cgroups: cgroup::Found,
 }
@@ -86,7 +88,7 @@ impl Host {
     /// Reads the facts.
     ///
     /// # Errors
-    /// /proc is not there, or does not say what proc(5) promises.
+    /// /proc is not there, or does not say what proc(5) promises; the kernel contradicts itself about Landlock.
     pub fn read() -> Result<Self, Problem> {
         let status = read("/proc/thread-self/status")?;
         let field = |name: &str| {
@@ -123,6 +125,7 @@ impl Host {
             processors: 1,
             rung: Rung::Full,
             outer_proc: None,
+            landlock: landlock::abi()?,
             cgroups: cgroup::Found::default(),
         })
     }

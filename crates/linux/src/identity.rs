@@ -227,6 +227,7 @@ mod tests {
             processors: 1,
             rung: ringfence_policy::Rung::Full,
             outer_proc: None,
+            landlock: None,
             cgroups: crate::cgroup::Found::default(),
         }
     }

@@ -15,6 +15,7 @@ mod host;
 mod identity;
 mod idmap;
 mod image;
+mod landlock;
 mod launch;
 mod layout;
 mod look;
