@@ -1,4 +1,5 @@
 //! Hosts that cannot do it all: what `doctor` says of them, and what `run` does there.
 
 mod doctor;
+mod nested;
 mod worse;

@@ -5,6 +5,7 @@ mod attempts;
 mod fingerprint;
 mod judged;
 mod kernel;
+mod landlock;
 mod processes;
 mod raw;
 mod resources;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         .or_else(|| processes::attempt(&words))
         .or_else(|| raw::attempt(&words))
         .or_else(|| resources::attempt(&words))
+        .or_else(|| landlock::attempt(&words))
         .or_else(|| judged::attempt(&words))
         .or_else(|| fingerprint::attempt(&words))
         .or_else(|| tools::attempt(&words));
@@ -70,6 +72,8 @@ fn name(error: &std::io::Error) -> String {
         (libc::ECONNREFUSED, "ECONNREFUSED"),
         (libc::ENETUNREACH, "ENETUNREACH"),
         (libc::ESTALE, "ESTALE"),
+        (libc::E2BIG, "E2BIG"),
+        (libc::EXDEV, "EXDEV"),
     ];
     let number = error.raw_os_error().unwrap_or(0);
     known

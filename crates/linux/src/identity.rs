@@ -231,6 +231,7 @@ mod tests {
             id_helpers: None,
             processors: 1,
             rung: ringfence_policy::Rung::Full,
+            outer_proc: None,
             landlock: None,
             cgroups: crate::cgroup::Found::default(),
         }

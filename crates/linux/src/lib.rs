@@ -37,7 +37,7 @@ mod why;
 
 pub use cancel::Cancellation;
 pub use errno::name as errno_name;
-pub use host::Host;
+pub use host::{Descent, Host};
 pub use launch::{Streams, launch};
 pub use layout::{Layout, Node};
 pub use look::real as real_path;

@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use ringfence_init::abi::capability;
-use ringfence_init::sys::{self, Errno};
+use ringfence_init::sys::{self, landlock};
+use ringfence_policy::{Guarantee, Problem, Refusal};
 
 use crate::probe::trial::{Call, Failed, Named as _, in_child};
 
@@ -20,6 +21,11 @@ pub(crate) struct Lack {
 impl Lack {
     pub(crate) fn new(why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { why: why.into(), remedy: remedy.into() }
+    }
+
+    /// For it a guarantee cannot be given.
+    pub(crate) fn refusal(&self, guarantee: Guarantee) -> Problem {
+        Refusal { guarantee, why: self.why.clone(), remedy: Some(self.remedy.clone()) }.into()
     }
 }
 
@@ -273,7 +279,7 @@ fn refused_mounts(call: Call) -> Lack {
     }
     // Landlock refuses whatever changes the tree of mounts, and leaves mount_setattr alone (landlock(7)).
     let attributes_work = call != Call::SetAttributes;
-    if attributes_work && landlock_abi().is_ok() {
+    if attributes_work && landlock::version().is_ok() {
         return Lack::new(
             "this process is under Landlock (a sandbox's?), which allows no change of mounts",
             "start it from a process that is not restricted by Landlock",
@@ -430,18 +436,6 @@ pub(crate) fn sealed_executable(failed: Failed) -> Lack {
             "ask the administrator for a rule that allows it",
         ),
         _ => refused(Call::MemoryFile, (3, 17), failed),
-    }
-}
-
-/// The version of Landlock that this kernel has on (landlock(7)).
-pub(crate) fn landlock_abi() -> Result<u32, Errno> {
-    const VERSION: u32 = 1;
-    // SAFETY: with this flag the kernel reads no structure, and answers a number.
-    let answer = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0_usize, 0_usize, VERSION) };
-    match u32::try_from(answer) {
-        Ok(version) if version > 0 => Ok(version),
-        Ok(_) => Err(Errno(ringfence_init::wire::fault::MISMATCH)),
-        Err(_) => Err(Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))),
     }
 }
 

@@ -116,17 +116,20 @@ pub enum Rung {
     /// Every namespace, a proc of its own, the filter.
     #[default]
     Full,
+    /// In a container whose /proc is partly covered: the kernel gives no new one, so the caller's is shown, read-only.
+    Nested,
 }
 
 impl Rung {
     /// Every rung, the best one first.
-    pub const ALL: [Self; 1] = [Self::Full];
+    pub const ALL: [Self; 2] = [Self::Full, Self::Nested];
 
     /// The name as reports spell it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::Nested => "nested",
         }
     }
 }

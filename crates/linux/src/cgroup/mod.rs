@@ -18,7 +18,7 @@ use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem, Refusal};
+use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem};
 
 pub(crate) use find::find;
 pub(crate) use receipt::rows;
@@ -159,8 +159,7 @@ pub(crate) fn decide(policy: &Policy, found: &Found) -> Result<Held, Problem> {
             continue;
         }
         if !policy.waived.contains(&controller.guarantee()) {
-            let (why, remedy) = (lack.why.clone(), Some(lack.remedy.clone()));
-            return Err(Refusal { guarantee: controller.guarantee(), why, remedy }.into());
+            return Err(lack.refusal(controller.guarantee()));
         }
         held.waived.insert(*controller);
     }
