@@ -24,9 +24,34 @@ pub(super) fn field(folder: &Path, file: &str, name: &str) -> Option<u64> {
 }
 
 /// The words of a file.
-pub(super) fn words(folder: &Path, file: &str) -> Vec<String> {
-    let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
-    text.split_whitespace().map(str::to_owned).collect()
+pub(super) fn words(folder: &Path, file: &str) -> io::Result<Vec<String>> {
+    let text = fs::read_to_string(folder.join(file))?;
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The words of a file that must be there.
+pub(super) fn known_words(folder: &Path, file: &str) -> Result<Vec<String>, Problem> {
+    words(folder, file).map_err(|e| unreadable(folder, file, e))
+}
+
+/// Is the file there? Some kernels lack some.
+pub(super) fn has(folder: &Path, file: &str) -> Result<bool, Problem> {
+    folder.join(file).try_exists().map_err(|e| unreadable(folder, file, e))
+}
+
+fn unreadable(folder: &Path, file: &str, error: io::Error) -> Problem {
+    errno::problem("cgroup", format!("{file} cannot be read"), error).at(folder.join(file))
+}
+
+/// Has this host memory that lies on a disk (proc(5))?
+pub(super) fn host_has_swap() -> Result<bool, Problem> {
+    let path = Path::new("/proc/swaps");
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text.lines().count() > 1),
+        // A kernel without swap has no such file.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(errno::problem("cgroup", "whether this host has swap cannot be read", e).at(path)),
+    }
 }
 
 /// Writes a value.
@@ -97,6 +122,8 @@ pub(super) fn may_write(path: &Path) -> Result<(), rustix::io::Errno> {
 
 /// How long what has just ended may take to leave its cgroup.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often it is tried in spite of any other error.
+const TRIES: usize = 5;
 
 /// A folder that is removed with its handle.
 #[derive(Debug)]
@@ -119,6 +146,15 @@ impl Folder {
     }
 }
 
+/// Removes a cgroup. Only what cannot be found is gone, whatever was answered.
+fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_dir(path)?;
+    match path.symlink_metadata() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.and(Err(io::ErrorKind::AlreadyExists.into())),
+    }
+}
+
 impl Drop for Folder {
     fn drop(&mut self) {
         // A forked copy of the caller does nothing.
@@ -126,10 +162,14 @@ impl Drop for Folder {
             return;
         }
         let end = Instant::now() + PATIENCE;
-        // Busy: the kernel has not let go of the last process yet. What stays is swept by a later run.
-        while fs::remove_dir(&self.path).is_err_and(|e| e.raw_os_error() == Some(libc::EBUSY))
-            && Instant::now() < end
-        {
+        let mut tries = TRIES;
+        // What stays is swept by a later run.
+        while let Err(e) = remove(&self.path) {
+            // Busy: the kernel has not let go of the last process yet.
+            tries -= usize::from(e.raw_os_error() != Some(libc::EBUSY));
+            if tries == 0 || Instant::now() >= end {
+                return;
+            }
             std::thread::sleep(Duration::from_millis(1));
         }
     }

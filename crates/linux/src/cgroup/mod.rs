@@ -20,6 +20,8 @@ use std::path::PathBuf;
 
 use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem, Refusal};
 
+use crate::errno;
+
 pub(crate) use find::find;
 pub(crate) use receipt::rows;
 
@@ -74,7 +76,21 @@ impl Controller {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lack {
     pub(crate) why: String,
+    /// What the kernel answered, by name, where it was asked.
+    pub(crate) errno: Option<String>,
     pub(crate) remedy: String,
+}
+
+impl Lack {
+    fn new(why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { why: why.into(), errno: None, remedy: remedy.into() }
+    }
+
+    /// With what the kernel answered.
+    fn said(self, error: impl Into<std::io::Error>) -> Self {
+        let error = error.into();
+        Self { errno: Some(error.raw_os_error().map_or_else(|| error.to_string(), errno::name)), ..self }
+    }
 }
 
 /// Where cgroups can be made, and what cannot be had there.
@@ -165,7 +181,8 @@ pub(crate) fn decide(policy: &Policy, found: &Found) -> Result<Held, Problem> {
         }
         if !policy.waived.contains(&controller.guarantee()) {
             let (why, remedy) = (lack.why.clone(), Some(lack.remedy.clone()));
-            return Err(Refusal { guarantee: controller.guarantee(), why, remedy }.into());
+            let refused = Problem::from(Refusal { guarantee: controller.guarantee(), why, remedy });
+            return Err(Problem { errno: lack.errno.clone(), ..refused });
         }
         held.waived.insert(*controller);
     }
@@ -264,7 +281,7 @@ mod tests {
     }
 
     fn nowhere() -> Found {
-        let lack = || Lack { why: "of this".to_owned(), remedy: "do that".to_owned() };
+        let lack = || Lack::new("of this", "do that");
         let lacking = [(Controller::Memory, lack()), (Controller::Pids, lack())].into_iter().collect();
         Found { place: None, lacking }
     }

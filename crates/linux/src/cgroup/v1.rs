@@ -39,28 +39,21 @@ pub(super) fn find(hierarchies: &[Hierarchy], wanted: &BTreeSet<Controller>) -> 
 
 fn parent(hierarchy: Option<&Hierarchy>, controller: Controller) -> Result<PathBuf, Lack> {
     let name = controller.name();
-    let lack = |why: String, remedy: &str| Lack { why, remedy: remedy.to_owned() };
     let Some(hierarchy) = hierarchy else {
         let why = format!("the cgroup controller `{name}` is not mounted here");
-        return Err(lack(
-            why,
-            &format!("mount it (mount -t cgroup -o {name} ...), or use a host with cgroup v2"),
-        ));
+        let remedy = format!("mount it (mount -t cgroup -o {name} ...), or use a host with cgroup v2");
+        return Err(Lack::new(why, remedy));
     };
     let Some(own) = &hierarchy.own else {
         let why = format!("this process is in a cgroup outside of {}", hierarchy.mount_point.display());
-        return Err(lack(why, "give the container its own cgroups"));
+        return Err(Lack::new(why, "give the container its own cgroups"));
     };
     for path in [own.clone(), own.join("cgroup.procs")] {
         files::may_write(&path).map_err(|e| {
-            let why = format!(
-                "the cgroup v1 folder {} is not this user's ({})",
-                own.display(),
-                errno::name(e.raw_os_error())
-            );
+            let why = format!("the cgroup v1 folder {} is not this user's", own.display());
             let remedy = "run it as root, or let root make a folder there, chown it with its files to this user, and \
                           start this from inside it";
-            lack(why, remedy)
+            Lack::new(why, remedy).said(e)
         })?;
     }
     Ok(own.clone())
@@ -78,8 +71,7 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn make(place: &Place, wants: &Wants) -> Result<Self, Problem> {
-        let name = name::fresh()
-            .ok_or_else(|| Problem::request("cgroup", "/proc does not say who this process is".to_owned()))?;
+        let name = name::fresh()?;
         let wanted = [
             (Controller::Memory, wants.memory.is_some()),
             (Controller::Cpu, wants.cpus.is_some()),
@@ -122,8 +114,9 @@ impl Group {
         }
         if let Some((folder, list)) = self.folder(Controller::Cpuset).zip(wants.cpuset.as_ref()) {
             // A new cpuset has no memory node, and nothing can run in it.
-            let nodes = folder.parent().map(|parent| files::words(parent, "cpuset.effective_mems"));
-            files::set(folder, "cpuset.mems", &nodes.unwrap_or_default().join(""))?;
+            let parent = folder.parent().unwrap_or(folder);
+            let nodes = files::known_words(parent, "cpuset.effective_mems")?.concat();
+            files::set(folder, "cpuset.mems", &nodes)?;
             files::set(folder, "cpuset.cpus", &list.to_string()).map_err(|problem| {
                 problem.remedy("name processors that this process itself may use (nproc)")
             })?;
@@ -138,11 +131,10 @@ impl Group {
 /// Memory and swap together may be no more than memory alone. Without that file the kernel counts no swap.
 fn no_swap(folder: &Path, bytes: u64) -> Result<(), Problem> {
     let together = "memory.memsw.limit_in_bytes";
-    if folder.join(together).exists() {
+    if files::has(folder, together)? {
         return files::set_bytes(folder, together, bytes);
     }
-    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
-    if swaps.lines().count() <= 1 {
+    if !files::host_has_swap()? {
         return Ok(());
     }
     let why = "this kernel counts no swap in cgroups, and this host has some".to_owned();
