@@ -3,7 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Outcome, Run, Scene, has_cgroups, outside, probe};
+use support::{Outcome, Run, Scene, has_cgroups, is_root, outside, probe, ringfence};
 
 /// A sandbox that computes and holds memory while something else goes on.
 struct Neighbour {
@@ -64,6 +64,60 @@ fn row_71_a_fork_bomb_stops_at_its_limit() {
         ("burnt", "[]"),
         "{roomy:#?}"
     );
+}
+
+/// What `ringfence kill --all` says of the sandboxes of a scene.
+fn shut_down(scene: &Scene) -> Vec<String> {
+    let mut kill = std::process::Command::new(ringfence());
+    kill.args(["kill", "--all"]).env("RINGFENCE_RUNTIME_DIR", scene.runtime());
+    let said = kill.stdin(Stdio::null()).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    String::from_utf8_lossy(&said.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn row_76_a_shutdown_freezes_a_fork_bomb_before_it_kills_it() {
+    const FROZEN: &str = "were frozen first, at once by their cgroup)";
+    let scene = Scene::new();
+    let limited = has_cgroups("a frozen fork bomb");
+    let flags: &[&str] = if limited { &["--pids", "64", "--ro"] } else { &["--ro"] };
+    for round in 0..4 {
+        // Its processes are never where they were a moment ago.
+        let marker = format!("{}", 90_000 + u64::from(std::process::id()) * 4 + round);
+        let bomb = Run::new(&scene).flags(flags).flag(probe());
+        let mut bomb = bomb.command([probe().to_str().unwrap(), "run-away", &marker]).spawn().unwrap();
+        let mut plain = Run::new(&scene).command(["/bin/sleep", "600"]).spawn().unwrap();
+        let running = |wanted: usize| {
+            let end = Instant::now() + Duration::from_secs(30);
+            while alive(&marker) < wanted {
+                assert!(Instant::now() < end, "it does not run");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        running(3);
+        let mut said = Vec::new();
+        // A sandbox that is still starting is not killed, and comes later.
+        while bomb.try_wait().unwrap().is_none() || plain.try_wait().unwrap().is_none() {
+            said.extend(shut_down(&scene));
+        }
+        println!("{said:?}");
+        assert!(said.len() >= 2 && said.iter().all(|line| line.starts_with("killed ")), "{said:?}");
+        // A cgroup of version 1 can be frozen where its controller can be had; in version 2 each can.
+        let freezer = limited && (support::cgroup_is_second() || is_root());
+        assert_eq!(said.iter().any(|line| line.ends_with(FROZEN)), freezer, "{said:?}");
+        // The other has no cgroup of its own.
+        assert!(said.iter().any(|line| !line.ends_with(FROZEN)), "control: {said:?}");
+        assert_eq!((bomb.wait().unwrap().code(), plain.wait().unwrap().code()), (Some(137), Some(137)));
+        assert_eq!(alive(&marker), 0, "something ran away");
+        assert!(support::cgroups_of(Some(bomb.id())).is_empty(), "a cgroup was left");
+    }
+}
+
+/// How many processes have this argument.
+fn alive(argument: &str) -> usize {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.filter(|line| line.ends_with(format!("run-away\0{argument}\0").as_bytes())).count()
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::tracer::{Action, Call, Pid, Role, Watch};
 
 const ROOT: &str = "/sys/fs/cgroup";
 /// In version 1 a hierarchy each, or one of several under links with these names.
-const CONTROLLERS: [&str; 5] = ["memory", "cpu", "cpuset", "cpuacct", "pids"];
+const CONTROLLERS: [&str; 6] = ["memory", "cpu", "cpuset", "cpuacct", "pids", "freezer"];
 
 /// What says how much a cgroup holds, of either version. Some kernels lack some.
 const FILES: [&str; 12] = [
@@ -49,14 +49,16 @@ impl Nest {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("faults-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let mut nest = Self { folders: Vec::new(), homes: Vec::new() };
-        let second = Path::new(ROOT).join("cgroup.controllers").exists();
-        let made = if second { nest.make_second(&name) } else { nest.make_first(&name) };
+        let made = if support::cgroup_is_second() { nest.make_second(&name) } else { nest.make_first(&name) };
         made.map(|()| nest).map_err(|(path, e)| format!("{}: {e}", path.display()))
     }
 
     fn make_first(&mut self, name: &str) -> Result<(), (PathBuf, io::Error)> {
         for controller in CONTROLLERS {
             let parent = own(Some(controller));
+            if controller == "freezer" && !parent.exists() {
+                continue;
+            }
             let folder = parent.join(name);
             if let (Ok(folder), true) = (fs::canonicalize(&folder), folder.is_dir()) {
                 // Another name of a hierarchy that has several controllers.
@@ -154,11 +156,16 @@ fn path_of(lines: &str, controller: Option<&str>) -> PathBuf {
 fn held(process: Pid) -> Vec<String> {
     let lines = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
     let mut found = Vec::new();
-    for controller in CONTROLLERS.into_iter().map(Some).chain([None]) {
+    // The freezer holds nothing until somebody ends it all.
+    let holding = CONTROLLERS.into_iter().filter(|name| *name != "freezer");
+    for controller in holding.map(Some).chain([None]) {
         let folder = path_of(&lines, controller);
         let leaf = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let leaf = leaf.split('-').next().unwrap_or_default();
-        found.push(format!("held by {}: {leaf}", controller.unwrap_or("version 2")));
+        // PID 1 and the program, and nobody else's process; where all live together, nobody counts.
+        let count = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default().lines().count();
+        let count = if leaf == "ringfence" { count } else { 0 };
+        found.push(format!("held by {}: {leaf}, {count} processes", controller.unwrap_or("version 2")));
         for file in FILES {
             let value = fs::read_to_string(folder.join(file)).unwrap_or_default();
             // Counts of what happened are none of the limits.

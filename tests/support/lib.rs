@@ -4,6 +4,6 @@ mod cgroups;
 mod run;
 mod scene;
 
-pub use cgroups::{cgroups_of, has_cgroups};
+pub use cgroups::{cgroup_is_second, cgroups_of, has_cgroups};
 pub use run::{Outcome, Run, UNFILTERED, caller, outside, privileged, probe, ringfence};
 pub use scene::{Scene, is_root, not_reachable, spare_user};

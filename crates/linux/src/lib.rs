@@ -33,6 +33,7 @@ mod supervise;
 mod verdict;
 
 pub use cancel::Cancellation;
+pub use cgroup::Freezer;
 pub use errno::name as errno_name;
 pub use host::Host;
 pub use launch::{Streams, launch};

@@ -6,11 +6,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ringfence_init::sys::Errno;
+use ringfence_init::wire::fault;
 use ringfence_policy::{Problem, Reason};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open};
 
-use crate::errno;
 use crate::image::above_streams;
+use crate::{errno, look};
 
 /// The number that a file holds.
 pub(super) fn number(folder: &Path, file: &str) -> Option<u64> {
@@ -54,10 +56,19 @@ pub(super) fn host_has_swap() -> Result<bool, Problem> {
     }
 }
 
+/// Writes a file in one piece: the kernel takes each write for a value of its own.
+pub(super) fn write_whole(path: &Path, value: &str) -> io::Result<()> {
+    let file = look::ours(open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?)?;
+    match rustix::io::write(&file, value.as_bytes())? {
+        length if length == value.len() => Ok(()),
+        _ => Err(errno::error(Errno(fault::MISMATCH))),
+    }
+}
+
 /// Writes a value.
 pub(super) fn write(folder: &Path, file: &str, value: &str) -> Result<(), Problem> {
     let path = folder.join(file);
-    fs::write(&path, value).map_err(|e| {
+    write_whole(&path, value).map_err(|e| {
         let what = format!("the cgroup does not take {value} as {file}");
         errno::problem("cgroup", what, e).at(&path).remedy("is it more than what holds this process itself?")
     })
@@ -88,6 +99,12 @@ pub(super) fn read_back(folder: &Path, file: &str, value: &str) -> Result<(), Pr
     }
 }
 
+/// A process' number as it is written. It begins with blanks, which the kernel skips: the first digits alone would be
+/// the number of another process, and a write of root's that is cut short would move that.
+fn padded(process: i32) -> String {
+    format!("{process:>16}")
+}
+
 /// Moves a process and reads that back.
 pub(super) fn add(folder: &Path, process: i32) -> Result<(), Problem> {
     let path = folder.join("cgroup.procs");
@@ -96,7 +113,7 @@ pub(super) fn add(folder: &Path, process: i32) -> Result<(), Problem> {
             .at(&path)
             .remedy("start from a cgroup that is delegated to this user as a whole")
     };
-    fs::write(&path, process.to_string()).map_err(failed)?;
+    write_whole(&path, &padded(process)).map_err(failed)?;
     let text = fs::read_to_string(&path).map_err(failed)?;
     if text.lines().any(|line| line.parse() == Ok(process)) {
         Ok(())

@@ -77,7 +77,7 @@ fn by_manager(hierarchies: &[Hierarchy], wanted: &BTreeSet<Controller>, delegate
 }
 
 /// Mounted hierarchies (mountinfo is proc_pid_mountinfo(5), the other is cgroups(7)).
-fn hierarchies(mounts: &str, own: &str) -> Vec<Hierarchy> {
+pub(super) fn hierarchies(mounts: &str, own: &str) -> Vec<Hierarchy> {
     let mut found: Vec<Hierarchy> = Vec::new();
     for line in mounts.lines() {
         let Some((left, right)) = line.split_once(" - ") else { continue };

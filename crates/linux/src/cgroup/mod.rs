@@ -6,6 +6,7 @@
 
 mod files;
 mod find;
+mod freeze;
 mod name;
 mod receipt;
 #[cfg(feature = "systemd")]
@@ -23,6 +24,7 @@ use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem, Refusal};
 use crate::errno;
 
 pub(crate) use find::find;
+pub use freeze::Freezer;
 pub(crate) use receipt::rows;
 
 /// What one of the kernel's controllers holds.

@@ -90,6 +90,12 @@ pub(super) fn fresh() -> Result<String, Problem> {
     Ok(format!("{PREFIX}-{process}-{started}-{boot}-{namespace}-{random:016x}"))
 }
 
+/// Is it the name of a cgroup, or of a scope, that this process made? `started` is when it started.
+pub(super) fn is_of(name: &str, (process, started): (i32, u64)) -> bool {
+    let owner = Owner::parse(name.strip_suffix(".scope").unwrap_or(name));
+    owner.is_some_and(|owner| (owner.process, owner.started) == (process, started))
+}
+
 /// Removes what supervisors that are no more left here. Only empty cgroups can be removed, so nothing is ended.
 pub(super) fn sweep(parent: &Path) {
     let Ok(this) = Owner::this() else { return };
@@ -114,6 +120,11 @@ mod tests {
         assert_eq!(Owner::parse(&name), Some(this.clone()), "{name}");
         assert_ne!(fresh().unwrap(), name);
         assert!(!this.is_dead(&this));
+        let scope = format!("{name}.scope");
+        for (name, yes) in [(name.as_str(), true), (&scope, true), ("ringfence-1-2-ab-3-4", false)] {
+            assert_eq!(is_of(name, (this.process, this.started)), yes, "{name}");
+        }
+        assert!(!is_of(&name, (this.process, this.started + 1)));
         for name in [
             "ringfence",
             "ringfence-1",

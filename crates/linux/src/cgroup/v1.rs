@@ -19,26 +19,31 @@ use crate::pump::duplicate;
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     parents: BTreeMap<Controller, PathBuf>,
+    /// Of the freezer, where it can be had: `ringfence kill --all` stops everything at once by it.
+    freezer: Option<PathBuf>,
 }
 
 /// Looks for this caller's folder of each controller, and whether a cgroup can be made below.
 pub(super) fn find(hierarchies: &[Hierarchy], wanted: &BTreeSet<Controller>) -> Found {
     let (mut parents, mut lacking) = (BTreeMap::new(), BTreeMap::new());
-    for controller in wanted {
+    let parent_of = |name: &str| {
         let has = |hierarchy: &&Hierarchy| {
-            hierarchy.controllers.as_ref().is_some_and(|names| names.iter().any(|n| n == controller.name()))
+            hierarchy.controllers.as_ref().is_some_and(|names| names.iter().any(|known| known == name))
         };
-        match parent(hierarchies.iter().find(has), *controller) {
+        parent(hierarchies.iter().find(has), name)
+    };
+    for controller in wanted {
+        match parent_of(controller.name()) {
             Ok(parent) => drop(parents.insert(*controller, parent)),
             Err(lack) => drop(lacking.insert(*controller, lack)),
         }
     }
-    let place = (!parents.is_empty()).then_some(super::Place::V1(Place { parents }));
+    let freezer = parent_of("freezer").ok();
+    let place = (!parents.is_empty()).then_some(super::Place::V1(Place { parents, freezer }));
     Found { place, lacking }
 }
 
-fn parent(hierarchy: Option<&Hierarchy>, controller: Controller) -> Result<PathBuf, Lack> {
-    let name = controller.name();
+fn parent(hierarchy: Option<&Hierarchy>, name: &str) -> Result<PathBuf, Lack> {
     let Some(hierarchy) = hierarchy else {
         let why = format!("the cgroup controller `{name}` is not mounted here");
         let remedy = format!("mount it (mount -t cgroup -o {name} ...), or use a host with cgroup v2");
@@ -93,9 +98,17 @@ impl Group {
             };
             group.of.insert(controller, index);
         }
+        let freezer = place.freezer.iter().filter(|parent| !group.has(&parent.join(&name)));
+        group
+            .folders
+            .extend(freezer.map(|parent| Folder::make(parent, &name)).collect::<Result<Vec<_>, _>>()?);
         group.set(wants)?;
         group.out_of_memory = group.folder(Controller::Memory).map(tells_of_memory).transpose()?;
         Ok(group)
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        self.folders.iter().any(|folder| folder.path() == path)
     }
 
     fn folder(&self, controller: Controller) -> Option<&Path> {
