@@ -1,9 +1,10 @@
 //! Attempts to use up the host, and to reach what holds the limits. A neighbour runs beside every bomb, and is unharmed.
 
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Outcome, Run, Scene, has_cgroups, is_root, outside, probe, ringfence};
+use support::{Outcome, Run, Scene, has_cgroups, is_root, not_reachable, outside, probe, ringfence};
 
 /// A sandbox that computes and holds memory while something else goes on.
 struct Neighbour {
@@ -242,6 +243,72 @@ fn row_69_the_cgroup_above_is_out_of_reach() {
         controllers.is_empty() || controllers.split(',').any(|name| ["memory", "pids"].contains(&name))
     });
     assert!(limited.clone().count() > 0 && limited.clone().all(|line| line.ends_with(":/")), "{outcome:#?}");
+}
+
+/// A call of the service manager that this user's sandboxes are under.
+fn manager(words: &[&str]) -> std::process::Output {
+    let mut systemctl = std::process::Command::new("systemctl");
+    if !is_root() {
+        systemctl.arg("--user");
+    }
+    systemctl.args(words).stdin(Stdio::null()).output().unwrap()
+}
+
+/// What holds a cgroup, and who is in it.
+fn state(folder: &std::path::Path) -> Vec<String> {
+    let files =
+        ["cgroup.procs", "memory.max", "memory.oom.group", "pids.max", "cpu.max", "cgroup.controllers"];
+    let read = |file| std::fs::read_to_string(folder.join(file)).unwrap_or_else(|e| e.to_string());
+    files.into_iter().map(read).collect()
+}
+
+#[test]
+fn row_70_a_reload_of_the_service_manager_moves_nothing() {
+    if !has_cgroups("row 70") {
+        return;
+    }
+    if !std::path::Path::new("/run/systemd/system").exists() {
+        not_reachable("row 70", "systemd does not manage the services of this host");
+        return;
+    }
+    let scene = Scene::new();
+    let flags = ["--memory", "64M", "--pids", "8", "--cpus", "0.5"];
+    let mut child = Run::new(&scene).flags(flags).command(["/bin/sleep", "600"]).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(30);
+    // PID 1 and the program.
+    let is_whole = |folder: &PathBuf| state(folder)[0].lines().count() == 2;
+    let folder = loop {
+        let folders = support::cgroups_of(Some(child.id()));
+        match folders.into_iter().find(is_whole) {
+            Some(folder) => break folder,
+            None => assert!(Instant::now() < end, "it does not run"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let before = state(&folder);
+    assert_eq!(before[1..5], ["67108864\n", "1\n", "9\n", "50000 100000\n"], "{}", folder.display());
+    // Control: what the manager knows of its files changes with each of the reloads.
+    let config =
+        if is_root() { "/run".into() } else { std::env::var("XDG_RUNTIME_DIR").expect("a session's") };
+    let units = PathBuf::from(config).join(if is_root() { "systemd/system" } else { "systemd/user.control" });
+    std::fs::create_dir_all(&units).unwrap();
+    let unit = format!("ringfence-test-{}.service", std::process::id());
+    for description in ["one", "two", "three"] {
+        let text = format!("[Unit]\nDescription={description}\n[Service]\nExecStart=/bin/true\n");
+        std::fs::write(units.join(&unit), text).unwrap();
+        let done = manager(&["daemon-reload"]);
+        assert!(done.status.success(), "{done:?}");
+        let known = manager(&["show", "--property=Description", "--value", &unit]);
+        assert_eq!(String::from_utf8_lossy(&known.stdout).trim(), description, "control: {known:?}");
+        assert_eq!(state(&folder), before, "after a reload: {}", folder.display());
+    }
+    std::fs::remove_file(units.join(&unit)).unwrap();
+    assert!(manager(&["daemon-reload"]).status.success());
+    // A manager does some of its work later.
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(state(&folder), before, "a while after: {}", folder.display());
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

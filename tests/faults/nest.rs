@@ -15,7 +15,10 @@ use crate::tracer::{Action, Call, Pid, Role, Watch};
 
 const ROOT: &str = "/sys/fs/cgroup";
 /// In version 1 a hierarchy each, or one of several under links with these names.
-const CONTROLLERS: [&str; 6] = ["memory", "cpu", "cpuset", "cpuacct", "pids", "freezer"];
+const CONTROLLERS: [&str; 7] = ["memory", "cpu", "cpuset", "cpuacct", "pids", "freezer", "blkio"];
+
+/// Those that hold nothing: one stops everything when somebody ends it all, one counts.
+const IDLE: [&str; 2] = ["freezer", "blkio"];
 
 /// What says how much a cgroup holds, of either version. Some kernels lack some.
 const FILES: [&str; 12] = [
@@ -56,7 +59,7 @@ impl Nest {
     fn make_first(&mut self, name: &str) -> Result<(), (PathBuf, io::Error)> {
         for controller in CONTROLLERS {
             let parent = own(Some(controller));
-            if controller == "freezer" && !parent.exists() {
+            if IDLE.contains(&controller) && !parent.exists() {
                 continue;
             }
             let folder = parent.join(name);
@@ -156,8 +159,7 @@ fn path_of(lines: &str, controller: Option<&str>) -> PathBuf {
 fn held(process: Pid) -> Vec<String> {
     let lines = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
     let mut found = Vec::new();
-    // The freezer holds nothing until somebody ends it all.
-    let holding = CONTROLLERS.into_iter().filter(|name| *name != "freezer");
+    let holding = CONTROLLERS.into_iter().filter(|name| !IDLE.contains(name));
     for controller in holding.map(Some).chain([None]) {
         let folder = path_of(&lines, controller);
         let leaf = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();

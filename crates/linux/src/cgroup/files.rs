@@ -25,6 +25,20 @@ pub(super) fn field(folder: &Path, file: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
+/// What block devices have read and written, by the two words for that. A device that lies on another counts as well.
+pub(super) fn transferred(folder: &Path, file: &str, words: [&str; 2]) -> Option<(u64, u64)> {
+    let text = fs::read_to_string(folder.join(file)).ok()?;
+    let mut sums = [0_u64; 2];
+    // `8:0 rbytes=1 wbytes=2 ...` in version 2, `8:0 Read 1` in the first.
+    let mut parts = text.split(|c: char| c.is_whitespace() || c == '=').peekable();
+    while let Some(part) = parts.next() {
+        if let Some(index) = words.iter().position(|word| *word == part) {
+            sums[index] += parts.peek()?.parse::<u64>().ok()?;
+        }
+    }
+    Some((sums[0], sums[1]))
+}
+
 /// The words of a file.
 pub(super) fn words(folder: &Path, file: &str) -> io::Result<Vec<String>> {
     let text = fs::read_to_string(folder.join(file))?;
@@ -189,5 +203,32 @@ impl Drop for Folder {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transfers_of_both_versions_are_summed() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str, words| {
+            fs::write(folder.path().join("io"), text).unwrap();
+            transferred(folder.path(), "io", words)
+        };
+        let second = "8:0 rbytes=10 wbytes=3 rios=1 wios=1 dbytes=9 dios=1\n253:0 rbytes=5 wbytes=0\n";
+        assert_eq!(read(second, ["rbytes", "wbytes"]), Some((15, 3)));
+        let first = "8:0 Read 10\n8:0 Write 3\n8:0 Sync 13\n8:0 Total 13\n9:0 Read 1\nTotal 13\n";
+        assert_eq!(read(first, ["Read", "Write"]), Some((11, 3)));
+        assert_eq!(read("", ["rbytes", "wbytes"]), Some((0, 0)));
+        assert_eq!(read("8:0 rbytes=x", ["rbytes", "wbytes"]), None);
+        assert_eq!(transferred(folder.path(), "absent", ["Read", "Write"]), None);
+    }
+
+    #[test]
+    fn a_number_that_is_cut_short_is_nobodys() {
+        assert_eq!(padded(14_819).trim().parse(), Ok(14_819));
+        assert!(padded(i32::MAX)[..4].trim().is_empty());
     }
 }

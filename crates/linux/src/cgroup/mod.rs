@@ -214,6 +214,8 @@ pub(crate) struct Account {
     pub(crate) peak_pids: Option<u64>,
     /// How often the limit of processes was met.
     pub(crate) forks_refused: u64,
+    /// Bytes that block devices have read, and written.
+    pub(crate) io: Option<(u64, u64)>,
 }
 
 /// What PID 1 reads or waits for, so that a stopped supervisor extends nothing.

@@ -19,8 +19,10 @@ use crate::pump::duplicate;
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     parents: BTreeMap<Controller, PathBuf>,
-    /// Of the freezer, where it can be had: `ringfence kill --all` stops everything at once by it.
-    freezer: Option<PathBuf>,
+    /// Of what holds nothing, where it can be had: the freezer, by which `ringfence kill --all` stops everything at
+    /// once, and the account of what block devices do.
+    beside: Vec<PathBuf>,
+    io: Option<PathBuf>,
 }
 
 /// Looks for this caller's folder of each controller, and whether a cgroup can be made below.
@@ -38,8 +40,11 @@ pub(super) fn find(hierarchies: &[Hierarchy], wanted: &BTreeSet<Controller>) -> 
             Err(lack) => drop(lacking.insert(*controller, lack)),
         }
     }
-    let freezer = parent_of("freezer").ok();
-    let place = (!parents.is_empty()).then_some(super::Place::V1(Place { parents, freezer }));
+    // Kernels since 6.10 count nothing there until somebody limits a device; then even the parent has no line of one.
+    let io =
+        parent_of("blkio").ok().filter(|folder| io(folder).is_some_and(|(read, written)| read + written > 0));
+    let beside = parent_of("freezer").ok().into_iter().chain(io.clone()).collect();
+    let place = (!parents.is_empty()).then_some(super::Place::V1(Place { parents, beside, io }));
     Found { place, lacking }
 }
 
@@ -70,6 +75,8 @@ pub(super) struct Group {
     folders: Vec<Folder>,
     /// Index of each controller's folder.
     of: BTreeMap<Controller, usize>,
+    /// What block devices do for it.
+    io: Option<PathBuf>,
     /// Counts when memory runs out.
     out_of_memory: Option<OwnedFd>,
 }
@@ -84,31 +91,29 @@ impl Group {
             (Controller::Pids, wants.pids.is_some()),
             (Controller::CpuTime, wants.cpu_time),
         ];
-        let mut group = Self { folders: Vec::new(), of: BTreeMap::new(), out_of_memory: None };
+        let mut group = Self { folders: Vec::new(), of: BTreeMap::new(), io: None, out_of_memory: None };
         for (controller, _) in wanted.into_iter().filter(|(_, wanted)| *wanted) {
             let Some(parent) = place.parents.get(&controller) else { continue };
-            let path = parent.join(&name);
-            let known = group.folders.iter().position(|folder| folder.path() == path);
-            let index = match known {
-                Some(index) => index,
-                None => {
-                    group.folders.push(Folder::make(parent, &name)?);
-                    group.folders.len() - 1
-                }
-            };
+            let index = group.index(parent, &name)?;
             group.of.insert(controller, index);
         }
-        let freezer = place.freezer.iter().filter(|parent| !group.has(&parent.join(&name)));
-        group
-            .folders
-            .extend(freezer.map(|parent| Folder::make(parent, &name)).collect::<Result<Vec<_>, _>>()?);
+        for parent in &place.beside {
+            group.index(parent, &name)?;
+        }
+        group.io = place.io.as_ref().map(|parent| parent.join(&name));
         group.set(wants)?;
         group.out_of_memory = group.folder(Controller::Memory).map(tells_of_memory).transpose()?;
         Ok(group)
     }
 
-    fn has(&self, path: &Path) -> bool {
-        self.folders.iter().any(|folder| folder.path() == path)
+    /// Which of its folders lies there: one that several controllers share is made once.
+    fn index(&mut self, parent: &Path, name: &str) -> Result<usize, Problem> {
+        let path = parent.join(name);
+        if let Some(known) = self.folders.iter().position(|folder| folder.path() == path) {
+            return Ok(known);
+        }
+        self.folders.push(Folder::make(parent, name)?);
+        Ok(self.folders.len() - 1)
     }
 
     fn folder(&self, controller: Controller) -> Option<&Path> {
@@ -139,6 +144,11 @@ impl Group {
         }
         Ok(())
     }
+}
+
+/// What block devices have done for it.
+fn io(folder: &Path) -> Option<(u64, u64)> {
+    files::transferred(folder, "blkio.throttle.io_service_bytes", ["Read", "Write"])
 }
 
 /// Memory and swap together may be no more than memory alone. Without that file the kernel counts no swap.
@@ -193,6 +203,7 @@ impl Cgroup for Group {
             account.peak_pids = files::number(folder, "pids.peak");
             account.forks_refused = files::field(folder, "pids.events", "max").unwrap_or(0);
         }
+        account.io = self.io.as_deref().and_then(io);
         account
     }
 }

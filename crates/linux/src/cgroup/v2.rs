@@ -20,6 +20,8 @@ pub(crate) struct Place {
     parent: PathBuf,
     /// What its children have yet to be given.
     missing: Vec<&'static str>,
+    /// The same for the account of what block devices do, which holds nothing.
+    io: bool,
 }
 
 impl Controller {
@@ -78,24 +80,27 @@ fn look(folder: &Path, wanted: &BTreeSet<Controller>) -> Result<Place, Lack> {
     let given = words("cgroup.subtree_control")?;
     let names = wanted.iter().filter_map(|controller| controller.second_name());
     let missing: Vec<_> = names.filter(|name| given.iter().all(|given| given != name)).collect();
-    if missing.is_empty() {
-        return Ok(Place { parent: folder.to_owned(), missing });
-    }
     let there = words("cgroup.controllers")?;
+    // Only the root of the whole hierarchy may have processes and give controllers to its children.
+    let is_root = matches!(folder.join("cgroup.type").try_exists(), Ok(false));
+    let is_free = !is_root && words("cgroup.procs")?.is_empty();
+    // In all of a host others would pay for the account.
+    let io = is_free && there.iter().any(|name| name == "io") && given.iter().all(|name| name != "io");
+    if missing.is_empty() {
+        return Ok(Place { parent: folder.to_owned(), missing, io });
+    }
     if let Some(name) = missing.iter().find(|name| there.iter().all(|there| there != *name)) {
         let why = format!("the cgroup {shown} was not given the controller `{name}`");
         return Err(Lack::new(why, delegate));
     }
-    // Only the root of the whole hierarchy may have processes and give controllers to its children.
-    let is_root = matches!(folder.join("cgroup.type").try_exists(), Ok(false));
-    if !is_root && !words("cgroup.procs")?.is_empty() {
+    if !is_root && !is_free {
         let why = format!(
             "the cgroup {shown} has processes of its own, so its children can be given no controller"
         );
         let remedy = "start this from a child of a delegated cgroup that has no processes itself";
         return Err(Lack::new(why, remedy));
     }
-    Ok(Place { parent: folder.to_owned(), missing })
+    Ok(Place { parent: folder.to_owned(), missing, io })
 }
 
 /// One folder.
@@ -111,6 +116,9 @@ impl Group {
         let name = name::fresh()?;
         for controller in &place.missing {
             files::write(&place.parent, "cgroup.subtree_control", &format!("+{controller}"))?;
+        }
+        if place.io {
+            let _the_report_says_rusage = files::write(&place.parent, "cgroup.subtree_control", "+io");
         }
         let folder = Folder::make(&place.parent, &name)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -220,5 +228,6 @@ pub(super) fn account(folder: &Path, wants: &Wants) -> Account {
         account.peak_pids = files::number(folder, "pids.peak");
         account.forks_refused = files::field(folder, "pids.events", "max").unwrap_or(0);
     }
+    account.io = files::transferred(folder, "io.stat", ["rbytes", "wbytes"]);
     account
 }

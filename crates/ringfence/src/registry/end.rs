@@ -101,16 +101,15 @@ impl Held {
     }
 }
 
-/// Freezes those whose cgroup can be: all of them begin before any is waited for. What does not freeze is let go.
+/// Freezes those whose cgroup can be: all of them begin before any is waited for.
 fn freeze_by_cgroup(held: &mut [Held]) {
     for one in held.iter_mut() {
         one.freezer = one.freezer.take().filter(|freezer| freezer.begin().is_ok());
     }
     for one in held {
-        match one.freezer.as_ref().map(Freezer::wait) {
-            Some(Ok(count)) => one.stopped = count,
-            // Killed as it is, by its cgroup: that needs no freezing.
-            Some(Err(_)) | None => {}
+        // What does not freeze in time is killed as it is, by its cgroup.
+        if let Some(Ok(count)) = one.freezer.as_ref().map(Freezer::wait) {
+            one.stopped = count;
         }
     }
 }
