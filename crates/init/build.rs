@@ -6,11 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 17] = [
     "pid1/main.rs",
     "pid1/plan.rs",
     "pid1/steps.rs",
     "pid1/filter.rs",
+    "pid1/landlock.rs",
     "pid1/mounts.rs",
     "pid1/system.rs",
     "pid1/privileges.rs",
@@ -21,6 +22,7 @@ const SOURCES: [&str; 15] = [
     "pid1/start.rs",
     "src/abi.rs",
     "src/sys.rs",
+    "src/sys/landlock.rs",
     "src/wire.rs",
 ];
 

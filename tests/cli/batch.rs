@@ -260,6 +260,58 @@ fn a_run_is_cancelled_by_its_id_running_or_waiting() {
     assert_eq!(client.end().1, Some(0));
 }
 
+/// What waits is more than the workers could begin, and a word about it is heard all the same.
+#[test]
+fn a_cancel_behind_many_that_wait_is_acted_on_at_once() {
+    let scene = Scene::new();
+    let mut client = Client::new(&scene, &["--jobs", "1"]);
+    client.ask(&shell("runs", "sleep 600"));
+    let waiting = 200;
+    for id in 0..waiting {
+        client.ask(&shell(id, "echo ran"));
+    }
+    // One of the middle, and the one that holds all others up.
+    client.ask(&json!({"cancel": 100}));
+    client.ask(&json!({"cancel": "runs"}));
+    let first = client.answer();
+    assert_eq!(
+        (&first["id"], &first["report"]["exit"]["reason"]),
+        (&"runs".into(), &"killed".into()),
+        "{first}"
+    );
+    for id in 0..waiting {
+        let answer = client.answer();
+        let expected = if id == 100 { ("killed", "") } else { ("exited", "ran\n") };
+        let reason = answer["report"]["exit"]["reason"].as_str().unwrap_or_default();
+        assert_eq!((reason, answer["stdout"].as_str().unwrap_or_default()), expected, "{answer}");
+        assert_eq!(answer["id"], id, "one worker answers in the order of the lines");
+    }
+    assert_eq!(client.end(), (Vec::new(), Some(0)));
+}
+
+#[test]
+fn what_was_decided_about_the_policy_is_said_once_at_the_start() {
+    let scene = Scene::new();
+    let filter = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["no_such_call"], "action": "SCMP_ACT_ERRNO"}]}"#;
+    scene.file("here/engine.json", filter);
+    let flags = ["--seccomp", "engine.json"];
+    let mut line = command(&scene, ["batch"]);
+    line.args(flags).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = line.spawn().expect("it starts");
+    let asked = format!("{}\n{}\n", shell(1, "true"), shell(2, "true"));
+    child.stdin.take().expect("it was piped").write_all(asked.as_bytes()).expect("it is read");
+    let output = child.wait_with_output().expect("our child");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with("ringfence: engine.json: ") && said.contains("no_such_call"), "{said}");
+    assert_eq!(
+        (output.stdout.iter().filter(|byte| **byte == b'\n').count(), output.status.code()),
+        (2, Some(0))
+    );
+    let planned = crate::tools::call(&scene, [&["plan"], &flags[..], &["--", "true"]].concat());
+    assert_eq!((planned.status, planned.stderr), (0, said.into_owned()));
+}
+
 #[test]
 fn a_dead_client_kills_everything() {
     let scene = Scene::new();
@@ -290,18 +342,22 @@ fn a_dead_client_kills_everything() {
 fn what_a_killed_batch_leaves_is_swept_by_the_next() {
     let scene = Scene::new();
     let request = with(shell(1, "sleep 60"), json!({"files": {"f": "x"}}));
+    // One that was killed between two runs left an empty one.
+    scene.folder("tmp/ringfence-batch-1-0");
+    // What is not a folder of ours stays.
+    scene.file("tmp/ringfence-batch-other", "x");
     let mut killed = Client::new(&scene, &[]);
     killed.ask(&request);
-    wait_for("its folder is there", || left_in(&scene) == 1);
+    wait_for("its folder is there, and no empty one", || left_in(&scene) == 2);
     let mut lives = Client::new(&scene, &[]);
     lives.ask(&with(shell(1, "sleep 60"), json!({"files": {"f": "x"}})));
-    wait_for("both are there", || left_in(&scene) == 2);
+    wait_for("both are there", || left_in(&scene) == 3);
     killed.child.kill().unwrap();
     killed.child.wait().unwrap();
     let mut next = Client::new(&scene, &[]);
     let swept = next.run(&with(shell(1, "true"), json!({"files": {"f": "x"}})));
     assert_eq!(swept["report"]["exit"]["code"], 0, "{swept}");
-    assert_eq!(left_in(&scene), 2, "the dead one's is gone, the living one's stays");
+    assert_eq!(left_in(&scene), 3, "the dead one's is gone, the living one's stays");
     lives.child.kill().unwrap();
     lives.child.wait().unwrap();
 }

@@ -20,7 +20,9 @@ fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
 fn ps(scene: &Scene) -> Vec<Value> {
     let said = call(scene, ["ps", "--json"]);
     assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{said:#?}");
-    serde_json::from_str(&said.stdout).unwrap_or_else(|e| panic!("{e}: {said:#?}"))
+    let list: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|e| panic!("{e}: {said:#?}"));
+    assert_eq!(list["schema"], 1, "{said:#?}");
+    list["sandboxes"].as_array().unwrap_or_else(|| panic!("{said:#?}")).clone()
 }
 
 fn live(scene: &Scene) -> Vec<Value> {

@@ -138,3 +138,29 @@ fn notes_are_in_the_plan_as_a_run_says_them() {
     assert_eq!(one_line(&ran), notes[0]);
     assert_eq!(strings(&json(&scene, &["--", "true"])["notes"]), [""; 0], "control: elsewhere there is none");
 }
+
+#[test]
+fn a_passed_file_is_in_the_plan_as_in_the_run() {
+    let scene = Scene::new();
+    let shell = |task: &str, redirections: &str| {
+        let line = format!("exec {redirections}; exec \"$0\" {task} --pass-fd 7 -- /bin/true");
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", &line, text(&support::ringfence())]).current_dir(scene.path("here"));
+        command.env("HOME", scene.home()).env("RINGFENCE_RUNTIME_DIR", scene.runtime());
+        crate::tools::finish(command)
+    };
+    let planned = shell("plan", "7>passed");
+    let ran = shell("run --verbose", "7>passed");
+    assert_eq!((planned.status, ran.status), (0, 0), "{planned:#?} {ran:#?}");
+    let steps: Vec<_> = planned.stdout.lines().take_while(|line| !line.is_empty()).collect();
+    let said = ran.stderr.lines().filter_map(|line| line.strip_prefix("ringfence: "));
+    assert_eq!(said.take(steps.len()).collect::<Vec<_>>(), steps);
+    // Control: it is a step that differs.
+    let without = call(&scene, ["plan", "--", "/bin/true"]).stdout;
+    assert_ne!(without.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>(), steps);
+    for redirections in ["7>&-", "7<.", "7</etc/passwd"] {
+        let (planned, ran) = (shell("plan", redirections), shell("run", redirections));
+        assert_eq!((planned.status, ran.status), (1, 125), "{redirections}: {planned:#?} {ran:#?}");
+        assert_eq!(one_line(&planned), one_line(&ran), "{redirections}");
+    }
+}

@@ -193,3 +193,55 @@ fn import_reads_what_others_wrote_and_the_result_is_a_profile() {
     let swapped = call(&scene, &["run", "--seccomp", "jail.json", "--", "true"]);
     assert!(swapped.status == 125 && swapped.stderr.contains("is given with -p"), "{swapped:#?}");
 }
+
+/// A call that is given a text by a pipe.
+fn call_with(scene: &Scene, words: &[&str], input: &str) -> Said {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let mut line = command(scene, words);
+    line.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = line.spawn().expect("it starts");
+    // Who refuses the word does not read.
+    let _it_says_so = child.stdin.take().expect("it was piped").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("our child");
+    Said {
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[test]
+fn check_and_import_read_a_pipe() {
+    let scene = Scene::new();
+    scene.file("here/base.toml", "[limits]\nnofile = 64\n");
+    let engine = r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}"#;
+    let imported = call_with(&scene, &["profile", "import", "/dev/stdin"], engine);
+    let profile: Value =
+        serde_json::from_str(&imported.stdout).unwrap_or_else(|e| panic!("{e}: {imported:#?}"));
+    assert_eq!(profile["syscalls"]["allow"], serde_json::json!(["read"]));
+    // JSON and TOML, with what lies in the working directory.
+    for text in [engine, &imported.stdout, r#"{"extends": "./base.toml"}"#, "extends = './base.toml'\n"] {
+        let checked = call_with(&scene, &["profile", "check", "/dev/stdin"], text);
+        assert_eq!(
+            (checked.status, checked.stdout.as_str()),
+            (0, "/dev/stdin: no mistakes\n"),
+            "{text}: {checked:#?}"
+        );
+    }
+    for (text, word) in [
+        ("{\n\"alow\": 1}", "/dev/stdin:2:1: unknown key `alow`"),
+        ("alow = 1\n", "/dev/stdin:1:1: unknown key `alow`"),
+        ("extends = './none.toml'\n", "none.toml"),
+        (&"#".repeat(2 << 20), "larger than 1 MiB"),
+    ] {
+        let wrong = call_with(&scene, &["profile", "check", "/dev/stdin"], text);
+        assert!(wrong.status == 1 && wrong.stderr.contains(word), "{word}: {wrong:#?}");
+    }
+    // What is neither a file nor a pipe is not waited for.
+    let refused = call(&scene, &["profile", "check", "/dev/stdin"]);
+    assert!(refused.status == 1 && one_line(&refused).contains("regular file"), "{refused:#?}");
+    // A run's own input is the program's.
+    let run = call_with(&scene, &["run", "-p", "/dev/stdin", "--", "true"], "{}");
+    assert_eq!(run.status, 125, "{run:#?}");
+}

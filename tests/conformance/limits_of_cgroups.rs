@@ -1,6 +1,6 @@
 //! The limits that a cgroup holds: as asked, in the report, and gone when the sandbox is.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use support::{Run, Scene, cgroups_of, has_cgroups, is_root, not_reachable, probe, ringfence, spare_user};
@@ -166,9 +166,10 @@ fn a_cgroup_is_gone_with_its_sandbox_whatever_ends_it() {
     let start = |words: &[&str]| Run::new(&scene).flags(flags).command(words).spawn().unwrap();
     // Ended well, badly, by its limits, before its start.
     for words in [&["/bin/true"][..], &["/bin/sh", "-c", "kill -9 $$"], &["/no/such/program"]] {
-        let mut child = start(words);
+        // What it says of the missing program is no word of the tests'.
+        let child = Run::new(&scene).flags(flags).command(words).stderr(Stdio::piped()).spawn().unwrap();
         let id = child.id();
-        child.wait().unwrap();
+        child.wait_with_output().unwrap();
         // A scope goes when its manager has seen that it is empty; what is our own is gone by now.
         let of_manager = |folder: &std::path::PathBuf| folder.extension().is_some_and(|end| end == "scope");
         let own: Vec<_> = cgroups_of(Some(id)).into_iter().filter(|folder| !of_manager(folder)).collect();

@@ -447,7 +447,15 @@ fn a_program_that_the_command_calls_is_shown_when_it_is_named() {
     let control = caller.inside(&[], &line);
     assert_eq!((control.status, control.answer()), (127, ""), "{control:#?}");
     let missing = caller.inside(&["--toolchain", "no-such-program"], &line);
-    missing.expect_nothing_started(&["--toolchain no-such-program", "PATH"]);
+    missing.expect_nothing_started(&[
+        "names the toolchain `no-such-program`",
+        "not in PATH",
+        "filesystem.toolchain",
+    ]);
+    // A profile's word is told as the flag's is: nobody is sent to a flag that was not given.
+    let profile = scene.file("outside/p.toml", "[filesystem]\ntoolchain = 'no-such-program'\n");
+    let missing = caller.inside(&["-p", text(&profile)], &line);
+    missing.expect_nothing_started(&["names the toolchain `no-such-program`", "filesystem.toolchain"]);
     let empty = caller.inside(&["--base", "empty", "--toolchain", "node"], &line);
     empty.expect_nothing_started(&["`node`", "--base host"]);
 }

@@ -97,9 +97,9 @@ fn row_76_a_shutdown_freezes_a_fork_bomb_before_it_kills_it() {
         };
         running(3);
         let mut said = Vec::new();
-        // A sandbox that is still starting is not killed, and comes later.
+        // A sandbox that is still starting is not killed, and comes later; a killed one's supervisor may, too.
         while bomb.try_wait().unwrap().is_none() || plain.try_wait().unwrap().is_none() {
-            said.extend(shut_down(&scene));
+            said.extend(shut_down(&scene).into_iter().filter(|line| line != "no sandbox was live"));
         }
         println!("{said:?}");
         assert!(said.len() >= 2 && said.iter().all(|line| line.starts_with("killed ")), "{said:?}");

@@ -7,6 +7,7 @@ mod kernel;
 mod processes;
 mod raw;
 mod resources;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,8 @@ fn main() -> ExitCode {
         .or_else(|| processes::attempt(&words))
         .or_else(|| raw::attempt(&words))
         .or_else(|| resources::attempt(&words))
-        .or_else(|| fingerprint::attempt(&words));
+        .or_else(|| fingerprint::attempt(&words))
+        .or_else(|| tools::attempt(&words));
     let Some(answer) = answer else {
         eprintln!("probe: no attempt is called {words:?}");
         return ExitCode::from(99);

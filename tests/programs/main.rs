@@ -6,4 +6,5 @@ mod cpython;
 mod data;
 mod interpreters;
 mod kept;
+mod mcp;
 mod servers;

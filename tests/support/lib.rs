@@ -5,5 +5,5 @@ mod run;
 mod scene;
 
 pub use cgroups::{cgroup_is_second, cgroups_of, has_cgroups};
-pub use run::{Outcome, Run, UNFILTERED, caller, outside, privileged, probe, ringfence};
+pub use run::{Outcome, Run, UNFILTERED, caller, finish, outside, privileged, probe, ringfence, worse};
 pub use scene::{Scene, is_root, not_reachable, spare_user};

@@ -13,7 +13,7 @@ use crate::Scene;
 /// control of what only the filter refuses.
 pub const UNFILTERED: &str = "--allow-degraded=kernel-surface";
 
-/// No test of a sandbox takes longer: one that does hangs.
+/// A run that takes longer hangs, unless its test says otherwise.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// A binary of this package, beside the test that runs.
@@ -38,6 +38,11 @@ pub fn probe() -> PathBuf {
 /// The program that uses the library as a caller would.
 pub fn caller() -> PathBuf {
     binary("caller")
+}
+
+/// The program that makes a host worse for a command.
+pub fn worse() -> PathBuf {
+    binary("worse")
 }
 
 /// What a run left.
@@ -98,13 +103,21 @@ pub struct Run<'a> {
     directory: PathBuf,
     wrapper: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    longest: Duration,
 }
 
 impl<'a> Run<'a> {
     /// A run in a scene, from its empty folder `here`.
     pub fn new(scene: &'a Scene) -> Self {
         let directory = scene.folder("here");
-        Self { scene, flags: Vec::new(), directory, wrapper: Vec::new(), environment: Vec::new() }
+        Self {
+            scene,
+            flags: Vec::new(),
+            directory,
+            wrapper: Vec::new(),
+            environment: Vec::new(),
+            longest: LONGEST,
+        }
     }
 
     /// Adds a flag.
@@ -137,6 +150,12 @@ impl<'a> Run<'a> {
         self
     }
 
+    /// Takes this long at most, instead of 60 s: what takes longer hangs.
+    pub fn longest(mut self, time: Duration) -> Self {
+        self.longest = time;
+        self
+    }
+
     /// The whole command, ready to start: `ringfence run FLAGS -- COMMAND`.
     pub fn command<I: IntoIterator<Item: AsRef<OsStr>>>(&self, words: I) -> Command {
         let mut line: Vec<OsString> = self.wrapper.clone();
@@ -152,12 +171,24 @@ impl<'a> Run<'a> {
         command
     }
 
+    /// What `ringfence doctor` says here, as JSON.
+    pub fn doctor(&self) -> (i32, Value) {
+        let mut line = self.wrapper.clone();
+        line.extend([ringfence().into(), "doctor".into(), "--json".into()]);
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).current_dir(&self.directory).env("HOME", self.scene.home());
+        command.env("RINGFENCE_RUNTIME_DIR", self.scene.runtime()).stdin(Stdio::null());
+        let outcome = finish(command, LONGEST);
+        let said = serde_json::from_str(&outcome.stdout);
+        (outcome.status, said.unwrap_or_else(|e| panic!("{e}: {outcome:#?}")))
+    }
+
     /// Runs a command inside.
     pub fn run<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, words: I) -> Outcome {
         let report = self.scene.outside_path("report.json");
         self.flags.push("--report".into());
         self.flags.push(report.clone().into());
-        let mut outcome = wait(self.command(words));
+        let mut outcome = finish(self.command(words), self.longest);
         outcome.report = std::fs::read(&report).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let _kept_by_nobody = std::fs::remove_file(&report);
         outcome
@@ -182,25 +213,25 @@ impl<'a> Run<'a> {
 pub fn outside<I: IntoIterator<Item: AsRef<OsStr>>>(words: I) -> Outcome {
     let mut command = Command::new(probe());
     command.args(words).stdin(Stdio::null());
-    wait(command)
+    finish(command, LONGEST)
 }
 
 /// Runs words as root of a user and mount namespace of their own: the control for what needs privilege.
 pub fn privileged<I: IntoIterator<Item: AsRef<OsStr>>>(words: I) -> Outcome {
     let mut command = Command::new("unshare");
     command.arg("-Urm").args(words).stdin(Stdio::null());
-    wait(command)
+    finish(command, LONGEST)
 }
 
-/// Waits for a command, at most [`LONGEST`].
-fn wait(mut command: Command) -> Outcome {
+/// Runs any command to its end, at most this long.
+pub fn finish(mut command: Command, longest: Duration) -> Outcome {
     let begun = Instant::now();
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let id = child.id();
     let (done, finished) = std::sync::mpsc::channel::<()>();
     let guard = std::thread::spawn(move || {
-        let timed_out = finished.recv_timeout(LONGEST) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+        let timed_out = finished.recv_timeout(longest) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
         if timed_out {
             // SAFETY: no pointers; the process is our child and not yet reaped.
             unsafe { libc::kill(id.cast_signed(), libc::SIGKILL) };
@@ -209,7 +240,7 @@ fn wait(mut command: Command) -> Outcome {
     });
     let output = child.wait_with_output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     drop(done);
-    assert!(!guard.join().unwrap_or(false), "hung for {LONGEST:?}: {command:?}");
+    assert!(!guard.join().unwrap_or(false), "hung for {longest:?}: {command:?}");
     let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
     Outcome {
         status: output.status.code().unwrap_or_else(|| 128 + signal.unwrap_or(0)),

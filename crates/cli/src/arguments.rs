@@ -36,6 +36,16 @@ pub(crate) enum Task {
     Plan(Box<PlanArguments>),
     /// Run many commands from one process: JSON lines in, JSON lines out
     Batch(Box<BatchArguments>),
+    /// Say what this host can enforce, found by trying; why not; and the remedy
+    #[command(
+        after_help = "Exit status: 0 when everything is there that the full set-up needs (limits by cgroups are beside it), 1\n\
+                            when not, 2 for a usage error."
+    )]
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// List this user's live sandboxes
     Ps {
         /// As JSON
@@ -145,7 +155,7 @@ pub(crate) struct RunArguments {
     #[arg(help_heading = "Streams")]
     pub(crate) pass_fd: Vec<i32>,
 
-    /// When stdin is closed by its other side: let the grace pass, then kill; a file is never closed
+    /// When stdin is closed by its other side: let the grace pass, then kill; a file is never closed (on in `mcp`)
     #[arg(long, help_heading = "Streams")]
     pub(crate) end_with_stdin: bool,
 
@@ -185,6 +195,11 @@ pub(crate) struct PlanArguments {
     /// As JSON
     #[arg(long, help_heading = "What is said")]
     pub(crate) json: bool,
+
+    /// Leave a file open that the caller has open under this number: no folder, no terminal (repeatable)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(3..=1023))]
+    #[arg(help_heading = "Streams")]
+    pub(crate) pass_fd: Vec<i32>,
 
     /// The program and its arguments; flags end where it begins
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, help_heading = None)]
@@ -255,7 +270,7 @@ mod tests {
             &["profile", "schema", "x"],
             &["profile", "show", ""],
             &["completions", "tcsh"],
-            &["doctor"],
+            &["doctor", "x"],
             &["help"],
         ] {
             assert!(Arguments::try_parse_from(["ringfence"].iter().chain(words)).is_err(), "{words:?}");

@@ -7,6 +7,7 @@
 mod arguments;
 mod batch;
 mod brief;
+mod doctor;
 mod endings;
 mod env_file;
 mod errno;
@@ -77,6 +78,7 @@ fn perform(task: Task) -> u8 {
         Task::Run(arguments) => run::run(*arguments),
         Task::Plan(arguments) => plan::plan(*arguments),
         Task::Batch(arguments) => batch::batch(*arguments),
+        Task::Doctor { json } => doctor::doctor(json),
         Task::Ps { json } => live::ps(json),
         Task::Kill { all: true, .. } => live::kill_all(),
         Task::Kill { which, .. } => live::kill(&which),

@@ -3,11 +3,15 @@
 use ringfence::Registry;
 use ringfence::policy::Problem;
 use ringfence::registry::{self, Ended, Entry};
+use serde_json::json;
 
 use crate::messages::escaped;
 use crate::output::FAILED;
 use crate::values::quoted;
 use crate::{messages, output};
+
+/// The version of the list's JSON.
+const SCHEMA: u32 = 1;
 
 /// Lists them.
 pub(crate) fn ps(json: bool) -> u8 {
@@ -15,13 +19,7 @@ pub(crate) fn ps(json: bool) -> u8 {
     if !json {
         return output::print(table(&entries));
     }
-    match serde_json::to_string_pretty(&entries) {
-        Ok(text) => output::print(text + "\n"),
-        Err(e) => {
-            messages::say(&format!("the list cannot be written: {e}"));
-            FAILED
-        }
-    }
+    output::print(format!("{:#}\n", json!({ "schema": SCHEMA, "sandboxes": entries })))
 }
 
 /// Ends those that are named; all are tried.

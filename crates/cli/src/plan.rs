@@ -10,15 +10,26 @@ use crate::{messages, output, policy, receipt, usage};
 /// Plans a run and prints the plan. A policy that contradicts itself is a usage error; one that this host cannot
 /// hold, or a command that is not there, is an answer that failed.
 pub(crate) fn plan(arguments: PlanArguments) -> u8 {
-    let policy = match policy::from_flags(arguments.policy, &mut Vec::new()) {
+    // Before anything of ours is open: it could stand under a number that is not.
+    let passed = ringfence::take_inherited(&arguments.pass_fd);
+    let mut notes = Vec::new();
+    let policy = match policy::from_flags(arguments.policy, &mut notes) {
         Ok(policy) => policy,
         Err(problem) => return fail(&problem, usage::STATUS),
     };
     let [program, rest @ ..] = arguments.command.as_slice() else {
         return fail(&Problem::request("usage", "no program was named".to_owned()), usage::STATUS);
     };
+    notes.iter().for_each(|note| messages::say(note));
     let mut command = Sandbox::new(policy).command(program);
-    match command.args(rest).plan() {
+    command.args(rest);
+    let planned = passed.and_then(|passed| {
+        for (number, file) in passed {
+            command.pass_fd(number, file);
+        }
+        command.plan()
+    });
+    match planned {
         Ok(plan) if arguments.json => output::print(format!("{:#}\n", plan.to_json())),
         Ok(plan) => output::print(text(&plan)),
         Err(problem) => fail(&problem, output::FAILED),

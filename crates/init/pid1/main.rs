@@ -3,7 +3,7 @@
 //! It is the only code of ours that runs inside before the program. Freestanding: no libc, no allocator, no
 //! formatting, nothing of the host in its memory but the plan. Its parts, in the order in which they run:
 //! `start` (entry), `plan` (the mapped image), `steps` (one short function for each step, in `mounts`,
-//! `system`, `privileges`, `verify`, `target`, `filter`), `watch` (the loop that never blocks but in poll).
+//! `system`, `privileges`, `verify`, `target`, `filter`, `landlock`), `watch` (the loop that never blocks but in poll).
 #![no_std]
 #![no_main]
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -13,6 +13,7 @@
 mod abi;
 mod account;
 mod filter;
+mod landlock;
 mod mounts;
 mod plan;
 mod privileges;
@@ -41,12 +42,13 @@ fn main(plan_fd: Fd, control: Fd) -> ! {
         Ok(plan) => plan,
         Err(errno) => steps::fail_on(control, u32::MAX, errno.into()),
     };
-    let mut context = steps::Context { plan, old_root: None, teller: None, listener: None };
+    let mut context = steps::Context { plan, old_root: None, teller: None, listener: None, ruleset: None };
     for (index, step) in plan.steps.iter().enumerate() {
         if step.op == Op::Fork as u32 {
             match target::fork() {
                 Ok(target::Forked::Init { process, teller }) => {
                     target::let_go(&plan);
+                    landlock::let_go(&context);
                     watch::run(plan, index, process, teller)
                 }
                 Ok(target::Forked::Target { teller }) => become_target(context, index + 1, teller),

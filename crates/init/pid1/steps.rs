@@ -4,7 +4,7 @@ use crate::abi;
 use crate::plan::Plan;
 use crate::sys::{self, Errno, Fd};
 use crate::wire::{self, Message as _, Op, Record, RecordKind, Step};
-use crate::{filter, mounts, privileges, system, target, verify};
+use crate::{filter, landlock, mounts, privileges, system, target, verify};
 
 /// What steps share.
 pub(crate) struct Context {
@@ -16,6 +16,8 @@ pub(crate) struct Context {
     pub(crate) teller: Option<Fd>,
     /// In the same process: what PID 1 will listen on for the exec.
     pub(crate) listener: Option<Fd>,
+    /// The Landlock ruleset, from the step that makes it to the one that restricts the program's process.
+    pub(crate) ruleset: Option<Fd>,
 }
 
 /// Why a step failed.
@@ -90,6 +92,11 @@ pub(crate) fn run(context: &mut Context, step: &Step) -> Result<(), Fault> {
         Some(Op::Signals) => target::signals(plan),
         Some(Op::VerifyProcess) => verify::process(plan),
         Some(Op::VerifyProgram) => verify::program(plan, step),
+        Some(Op::LandlockRuleset) => landlock::ruleset(context, step),
+        Some(Op::LandlockAllow) => landlock::allow(context, step),
+        Some(Op::LandlockAllowPassed) => landlock::allow_passed(context, step),
+        Some(Op::LandlockAllowQueues) => landlock::allow_queues(context, step),
+        Some(Op::LandlockRestrict) => landlock::restrict(context, step),
         Some(Op::ExecOnce) => {
             context.listener = Some(filter::exec_once(plan, step)?);
             Ok(())

@@ -46,7 +46,7 @@ pub(crate) fn fork() -> Result<Forked, Fault> {
 }
 
 /// Moves a file away from 0, 1 and 2, which are free by now and about to become the streams.
-fn above_streams(file: Fd) -> Result<Fd, Fault> {
+pub(crate) fn above_streams(file: Fd) -> Result<Fd, Fault> {
     if file.0 > 2 {
         return Ok(file);
     }
@@ -76,7 +76,7 @@ pub(crate) fn close_files(plan: &Plan) -> Result<(), Fault> {
 }
 
 /// The numbers of the caller's files that the program keeps.
-fn passed(plan: &Plan) -> impl Iterator<Item = u32> {
+pub(crate) fn passed(plan: &Plan) -> impl Iterator<Item = u32> {
     plan.steps.iter().filter(|step| step.op == wire::Op::Pass as u32).map(|step| step.a as u32)
 }
 

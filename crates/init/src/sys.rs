@@ -57,6 +57,9 @@ macro_rules! call {
     }};
 }
 
+#[path = "sys/landlock.rs"]
+pub mod landlock;
+
 /// A descriptor that the kernel has just given us: everything here is opened close-on-exec. A call that was skipped
 /// answers 0, which is a stream of the program's or of the caller's, and was not made by us.
 fn fresh(answer: usize) -> Result<Fd> {
@@ -120,6 +123,13 @@ pub fn statx(at: Fd, path: &CStr, flags: u32) -> Result<abi::Statx> {
 pub fn mkdir(path: &CStr, mode: u32) -> Result<()> {
     // SAFETY: `path` is terminated.
     unsafe { call!(nr::SYS_mkdirat, abi::AT_FDCWD, path.as_ptr(), mode) }.map(drop)
+}
+
+/// mknodat(2) of the null device: refused, one way or another, to whoever has no capability on the host.
+pub fn make_null_device(path: &CStr) -> Result<()> {
+    let device = 1 << 8 | 3;
+    // SAFETY: `path` is terminated.
+    unsafe { call!(nr::SYS_mknodat, abi::AT_FDCWD, path.as_ptr(), abi::S_IFCHR, device) }.map(drop)
 }
 
 /// symlinkat(2), relative to the working directory.
@@ -288,6 +298,12 @@ pub fn receive(from: Fd, buffer: &mut [u8]) -> Result<(usize, Option<Fd>)> {
 pub fn descriptor_flags(file: Fd) -> Result<u32> {
     // SAFETY: no pointers.
     unsafe { call!(nr::SYS_fcntl, file.0, abi::F_GETFD) }.map(|flags| flags as u32)
+}
+
+/// fcntl(2) `F_GETFL`: how a file is open.
+pub fn status_flags(file: Fd) -> Result<u64> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_fcntl, file.0, abi::F_GETFL) }.map(|flags| flags as u64)
 }
 
 /// fcntl(2) `F_SETFD`: zero keeps the file open across exec.

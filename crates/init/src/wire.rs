@@ -125,6 +125,14 @@ pub enum Op {
     VerifyNamespace,
     /// Close every fd but those that the rest needs.
     CloseFiles,
+    /// Make the Landlock ruleset. `a`: the rights on files that need a rule, `b`: the scopes.
+    LandlockRuleset,
+    /// Allow the rights `a` at `path` and below.
+    LandlockAllow,
+    /// Allow files that are passed to be opened anew: those open for reading with the rights `a`, for writing `b`.
+    LandlockAllowPassed,
+    /// Allow the rights `a` on POSIX message queues.
+    LandlockAllowQueues,
     /// Start the process that becomes the program; every later step is its own.
     Fork,
     /// Lead a session of its own.
@@ -145,6 +153,9 @@ pub enum Op {
     VerifyProcess,
     /// Compare the program with what the supervisor saw. `a`: device, `b`: inode.
     VerifyProgram,
+    /// Restrict this process by the ruleset, with the flags `a`, and prove it: by a signal to PID 1, or else by a
+    /// device at `path` that cannot be made.
+    LandlockRestrict,
     /// Let exec be answered by PID 1, once, and prove it. `text`: the filter; `a`: its bytes; `b`, `c`, `d`: prctl(`b`,
     /// `c`) answers the error number `d`, which nothing but this filter does.
     ExecOnce,
@@ -158,7 +169,7 @@ pub enum Op {
 
 impl Op {
     /// Every step, in numeric order.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 46] = [
         Self::AwaitMaps,
         Self::Conceal,
         Self::DropGroups,
@@ -186,6 +197,10 @@ impl Op {
         Self::VerifyMounts,
         Self::VerifyNamespace,
         Self::CloseFiles,
+        Self::LandlockRuleset,
+        Self::LandlockAllow,
+        Self::LandlockAllowPassed,
+        Self::LandlockAllowQueues,
         Self::Fork,
         Self::Session,
         Self::Streams,
@@ -196,6 +211,7 @@ impl Op {
         Self::Signals,
         Self::VerifyProcess,
         Self::VerifyProgram,
+        Self::LandlockRestrict,
         Self::ExecOnce,
         Self::Announce,
         Self::Filter,
@@ -373,6 +389,8 @@ pub mod detail {
     pub const NO_FILTER: u64 = 22;
     /// The number of filters of the process.
     pub const FILTERS: u64 = 23;
+    /// Landlock refuses nothing, or refused it before.
+    pub const NO_LANDLOCK: u64 = 24;
 }
 
 /// What the supervisor says. The numbers are private to one build.

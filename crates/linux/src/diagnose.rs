@@ -1,7 +1,5 @@
 //! From a failed step to what a person needs: what, where, why, what to do.
 
-use std::fs;
-
 use ringfence_init::sys::Errno;
 use ringfence_init::wire::{Record, RecordKind, detail, fault};
 use ringfence_policy::{Problem, Reason};
@@ -9,7 +7,9 @@ use ringfence_policy::{Problem, Reason};
 use crate::errno;
 use crate::launch::ChildStep;
 use crate::plan::Plan;
+use crate::probe::trial::{Call, Failed};
 use crate::step::Step;
+use crate::why::{self, Lack};
 
 /// clone(2) refused the namespaces.
 pub(crate) fn clone_failed(plan: &Plan, Errno(number): Errno) -> Problem {
@@ -20,49 +20,11 @@ pub(crate) fn clone_failed(plan: &Plan, Errno(number): Errno) -> Problem {
             "start this from inside of a delegated cgroup, on a kernel whose clone3 is not filtered away";
         return setup("cgroup", what).errno(errno::name(number)).step("start PID 1").remedy(remedy);
     }
-    let what = format!("the kernel refused new {} namespaces", plan.namespaces.join(", "));
+    let lack = why::namespaces(&plan.namespaces, number);
+    let what = format!("the kernel refused new {} namespaces: {}", plan.namespaces.join(", "), lack.why);
     let problem =
         Problem::new(Reason::Refused, "namespaces", what).errno(errno::name(number)).step("start PID 1");
-    problem.remedy(why_no_namespaces(number))
-}
-
-/// The usual reasons, looked at one by one.
-fn why_no_namespaces(number: i32) -> String {
-    let setting = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
-    let is = |path: &str, value: &str| setting(path).as_deref() == Some(value);
-    if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
-        return "ask the administrator for `sysctl kernel.unprivileged_userns_clone=1`".to_owned();
-    }
-    if is("/proc/sys/user/max_user_namespaces", "0") {
-        return "ask the administrator for `sysctl user.max_user_namespaces=10000`".to_owned();
-    }
-    if is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") {
-        return "AppArmor restricts user namespaces: ask the administrator for \
-                `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or for a profile for ringfence"
-            .to_owned();
-    }
-    if fs::metadata("/proc/1/root").is_ok_and(|init| fs::metadata("/").is_ok_and(|own| !same(&init, &own))) {
-        return "this process is in a chroot, where no user namespace can be made: run it outside".to_owned();
-    }
-    match number {
-        libc::ENOSPC | libc::EUSERS => {
-            "too many namespaces: raise user.max_*_namespaces, or end some".to_owned()
-        }
-        libc::EAGAIN => "too many processes: raise `ulimit -u`, or end some".to_owned(),
-        libc::EINVAL | libc::ENOSYS => {
-            "this kernel lacks a kind of namespace: use Linux 6.1 or later".to_owned()
-        }
-        _ => {
-            "user namespaces are not allowed here: this process is in a chroot, or in a container whose filter \
-             forbids `clone` with namespaces; allow that, or run it outside"
-                .to_owned()
-        }
-    }
-}
-
-fn same(a: &fs::Metadata, b: &fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
+    problem.remedy(lack.remedy)
 }
 
 /// What to do when the limit of memory is met before the program runs.
@@ -71,24 +33,25 @@ pub(crate) const TOO_LITTLE_MEMORY: &str =
 
 /// The child could not become PID 1.
 pub(crate) fn child_failed(plan: &Plan, step: ChildStep, Errno(number): Errno) -> Problem {
-    let (what, remedy) = match step {
+    let (what, lack) = match step {
         ChildStep::KeepFiles => {
-            ("a file cannot be passed to PID 1", "close what is open, or raise `ulimit -n`".to_owned())
+            let lack = Lack::new("the table of files is full", "close what is open, or raise `ulimit -n`");
+            ("a file cannot be passed to PID 1", lack)
         }
-        ChildStep::WriteMaps => ("the id maps cannot be written", why_no_namespaces(number)),
-        ChildStep::Capabilities => {
-            ("the new user namespace gives no capabilities", why_no_namespaces(number))
-        }
-        ChildStep::Execute => {
-            ("PID 1's executable cannot be executed", "check vm.memfd_noexec (must be 0 or 1)".to_owned())
-        }
+        ChildStep::WriteMaps => ("the id maps cannot be written", why::powerless(number)),
+        ChildStep::Capabilities => ("the new user namespace gives no capabilities", why::powerless(number)),
+        ChildStep::Execute => (
+            "PID 1's executable cannot be executed",
+            why::sealed_executable(Failed::At(Call::Execute, number)),
+        ),
     };
     let remedy = match number {
         libc::ENOMEM if plan.limits.memory.is_some() => TOO_LITTLE_MEMORY.to_owned(),
-        _ => remedy,
+        _ => lack.remedy,
     };
+    let what = format!("{what}: {}", lack.why);
     let step = format!("start PID 1 in new {} namespaces", plan.namespaces.join(", "));
-    Problem::new(Reason::Setup, "start", what.to_owned()).errno(errno::name(number)).step(step).remedy(remedy)
+    Problem::new(Reason::Setup, "start", what).errno(errno::name(number)).step(step).remedy(remedy)
 }
 
 /// PID 1 reported a failure.
@@ -214,6 +177,7 @@ fn mismatch(plan: &Plan, record: &Record) -> Problem {
         detail::DUMPABLE => "PID 1 can be traced",
         detail::NO_FILTER => "its filter of system calls is not on",
         detail::FILTERS => "the program's process has other filters of system calls",
+        detail::NO_LANDLOCK => "Landlock does not restrict the program's process",
         detail::OPEN_FILE => "a file would stay open",
         _ => "what it says now is something else",
     };
@@ -223,25 +187,14 @@ fn mismatch(plan: &Plan, record: &Record) -> Problem {
 
 fn kernel_error(step: Option<&Step>, number: i32) -> Problem {
     let shown = step.map_or_else(|| "read the plan".to_owned(), Step::to_string);
+    if let Some(lack) = step.and_then(|step| host_lacks(step, number)) {
+        let what = format!("cannot {shown}: {}", lack.why);
+        return setup("step", what).errno(errno::name(number)).remedy(lack.remedy);
+    }
     let problem = setup("step", format!("cannot {shown}")).errno(errno::name(number));
     let remedy = match (step, number) {
-        (Some(Step::Proc { .. }), libc::EPERM) => {
-            "the /proc here is partly covered (a container?), so the kernel gives no new one: run it outside, or \
-             give the container an uncovered /proc"
-        }
-        (Some(Step::Loopback), libc::EPERM)
-        | (Some(Step::Private | Step::Root { .. }), libc::EPERM | libc::EACCES) => {
-            "user namespaces give no capabilities here (AppArmor?): see kernel.apparmor_restrict_unprivileged_userns"
-        }
-        (Some(Step::ExecOnce { .. }), libc::EBUSY) => {
-            "another filter around this process already has a listener (a container?): use a profile that allows execve"
-        }
-        (Some(Step::ExecOnce { .. } | Step::Filter { .. }), libc::EINVAL | libc::ENOSYS) => {
-            "this kernel cannot filter system calls so: use Linux 6.1 or later with CONFIG_SECCOMP_FILTER; \
-             --allow-degraded=kernel-surface does without"
-        }
-        (Some(Step::Exec { .. }), libc::EINVAL) => {
-            "this kernel cannot let a watched exec go on: use Linux 6.1 or later"
+        (Some(Step::LandlockRestrict { .. }), libc::E2BIG) => {
+            "16 sandboxes of Landlock are around this process already, and the kernel takes no more: end some"
         }
         (Some(Step::Keyring), libc::EDQUOT) => {
             "each sandbox has a keyring, and this user has as many as it may: raise kernel.keys.maxkeys, or end some"
@@ -262,4 +215,33 @@ fn kernel_error(step: Option<&Step>, number: i32) -> Problem {
         _ => return problem,
     };
     problem.remedy(remedy)
+}
+
+/// What the host itself lacks for a step; `None` where the error may be about what was asked.
+fn host_lacks(step: &Step, number: i32) -> Option<Lack> {
+    let denied = matches!(number, libc::EPERM | libc::EACCES);
+    Some(match step {
+        Step::Proc { .. } if denied => why::fresh_proc(number),
+        Step::Loopback | Step::NoUserNamespaces if denied => why::powerless(number),
+        Step::Private if denied || number == libc::ENOSYS => why::mounts(Call::SetAttributes, number),
+        // Its calls are several; the last one alone can answer that it is invalid.
+        Step::Root { .. } if number == libc::EINVAL => why::mounts(Call::PivotRoot, number),
+        Step::Root { .. } if denied || number == libc::ENOSYS => why::mounts(Call::MoveMount, number),
+        Step::Again { .. } | Step::Tmpfs { .. } | Step::Devpts { .. } if denied => {
+            why::mounts(Call::OldMount, number)
+        }
+        Step::ExecOnce { .. } if matches!(number, libc::EBUSY | libc::EINVAL | libc::ENOSYS) => {
+            or_without_filter(why::no_listener(Failed::At(Call::Listen, number)))
+        }
+        Step::Filter { .. } if matches!(number, libc::EINVAL | libc::ENOSYS) => {
+            or_without_filter(why::refused(Call::Filter, (3, 17), Failed::At(Call::Filter, number)))
+        }
+        Step::Exec { .. } if number == libc::EINVAL => why::no_listener(Failed::At(Call::Continue, number)),
+        _ => return None,
+    })
+}
+
+fn or_without_filter(lack: Lack) -> Lack {
+    let remedy = format!("{}; --allow-degraded=kernel-surface does without", lack.remedy);
+    Lack { remedy, ..lack }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use ringfence_init::sys::landlock;
 use ringfence_init::wire::{self, Header, Message as _, NO_FD, Op};
 use ringfence_policy::Problem;
 use ringfence_seccomp::{Program, sentinel};
@@ -28,6 +29,9 @@ pub(crate) struct Files {
     /// Already cloned trees, by the index of their step.
     pub(crate) trees: BTreeMap<usize, i32>,
 }
+
+/// The device that is never made.
+const PROOF: &str = ".ringfence-landlock";
 
 /// More steps than PID 1 keeps book of.
 const MOST_STEPS: usize = 1 << 15;
@@ -199,6 +203,17 @@ impl Image {
             Step::VerifyProgram { file, .. } => {
                 wire::Step { a: device_words(file.device), b: file.inode, ..base }
             }
+            Step::LandlockRuleset { handled, scopes } => wire::Step { a: *handled, b: *scopes, ..base },
+            Step::LandlockAllowQueues { rights } => wire::Step { a: *rights, ..base },
+            Step::LandlockAllow { path, rights } => wire::Step { path: self.path(path), a: *rights, ..base },
+            Step::LandlockAllowPassed { for_reading, for_writing } => {
+                wire::Step { a: *for_reading, b: *for_writing, ..base }
+            }
+            Step::LandlockRestrict { abi, proof, .. } => {
+                let flags = if *abi >= 7 { landlock::QUIET } else { 0 };
+                let path = proof.as_ref().map_or(0, |folder| self.path(&folder.join(PROOF)));
+                wire::Step { path, a: u64::from(flags), ..base }
+            }
             Step::ExecOnce { program } => self.filter(program, sentinel::EXEC_ONCE, base),
             Step::Filter { program, .. } => self.filter(program, sentinel::FILTER, base),
             _ => base,
@@ -236,6 +251,10 @@ const fn op(step: &Step) -> Op {
         Step::VerifyMounts => Op::VerifyMounts,
         Step::VerifyNamespace { .. } => Op::VerifyNamespace,
         Step::CloseFiles => Op::CloseFiles,
+        Step::LandlockRuleset { .. } => Op::LandlockRuleset,
+        Step::LandlockAllow { .. } => Op::LandlockAllow,
+        Step::LandlockAllowPassed { .. } => Op::LandlockAllowPassed,
+        Step::LandlockAllowQueues { .. } => Op::LandlockAllowQueues,
         Step::Fork => Op::Fork,
         Step::Session => Op::Session,
         Step::Streams => Op::Streams,
@@ -246,6 +265,7 @@ const fn op(step: &Step) -> Op {
         Step::Signals => Op::Signals,
         Step::VerifyProcess => Op::VerifyProcess,
         Step::VerifyProgram { .. } => Op::VerifyProgram,
+        Step::LandlockRestrict { .. } => Op::LandlockRestrict,
         Step::ExecOnce { .. } => Op::ExecOnce,
         Step::Announce => Op::Announce,
         Step::Filter { .. } => Op::Filter,

@@ -6,9 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
-use ringfence_policy::{Policy, Problem};
+use ringfence_policy::{Policy, Problem, Rung};
 
-use crate::{cgroup, errno, look};
+use crate::{cgroup, errno, landlock, look};
 
 /// The namespaces that a sandbox has for itself, as /proc/PID/ns names them.
 pub(crate) const NAMESPACES: [&str; 7] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
@@ -65,6 +65,10 @@ pub struct Host {
     pub id_helpers: Option<(PathBuf, PathBuf)>,
     /// How many processors are online; asked only when limits need it.
     pub processors: u32,
+    /// How sandboxes are built here: the full rung until a step has failed.
+    pub rung: Rung,
+    /// The ABI of this kernel's Landlock (landlock(7)); `None` where it is no second layer.
+    pub landlock: Option<u32>,
     /// Where cgroups can be made; looked for only when limits need one.
     pub(crate) cgroups: cgroup::Found,
 }
@@ -73,7 +77,7 @@ impl Host {
     /// Reads the facts.
     ///
     /// # Errors
-    /// /proc is not there, or does not say what proc(5) promises.
+    /// /proc is not there, or does not say what proc(5) promises; the kernel contradicts itself about Landlock.
     pub fn read() -> Result<Self, Problem> {
         let status = read("/proc/thread-self/status")?;
         let field = |name: &str| {
@@ -108,6 +112,8 @@ impl Host {
             hard_limits: hard_limits()?,
             id_helpers: find_helper("newuidmap")?.zip(find_helper("newgidmap")?),
             processors: 1,
+            rung: Rung::Full,
+            landlock: landlock::abi()?,
             cgroups: cgroup::Found::default(),
         })
     }
@@ -120,6 +126,13 @@ impl Host {
             return self;
         }
         Self { cgroups: cgroup::find(&wanted), processors: processors(), ..self }
+    }
+
+    /// Is the caller root of a host, or of a container with ids to give away? Who is root of their own id alone is an
+    /// ordinary user.
+    #[must_use]
+    pub fn caller_is_root(&self) -> bool {
+        self.uid == 0 && self.id_map.iter().any(|(_, _, count)| *count >= 2)
     }
 
     /// Does the caller hold every one of these capabilities?

@@ -62,8 +62,7 @@ impl Identity {
     pub(crate) fn decide(policy: &Policy, host: &Host, random: u32) -> Result<Self, Problem> {
         let uid = policy.process.uid.unwrap_or(host.uid);
         let gid = policy.process.gid.unwrap_or(host.gid);
-        let whole = |count: u32| host.id_map.iter().any(|(_, _, c)| *c >= count);
-        let caller_is_root = host.uid == 0 && whole(2);
+        let caller_is_root = host.caller_is_root();
         let waived = policy.waived.contains(&Guarantee::HostRoot);
         if caller_is_root && (!waived || policy.process.user != HostUser::Auto) {
             return Self::for_root(policy, host, random, uid, gid);
@@ -134,22 +133,7 @@ impl Identity {
 
     /// The caller's own id where it was, and the subordinate ids of subuid(5) and subgid(5) around it.
     fn with_subordinate_ids(self, host: &Host) -> Result<Self, Problem> {
-        if host.id_helpers.is_none() {
-            let why =
-                "newuidmap and newgidmap are not installed, so a range of ids cannot be mapped".to_owned();
-            return Err(Problem::request("id-map", why)
-                .remedy("install them (package uidmap), or use --id-map=single"));
-        }
-        let name = accounts::by_id(host.uid)?.map(|account| account.name);
-        let range = |file: &str| {
-            accounts::subordinate_range(file, name.as_deref(), host.uid)?.ok_or_else(|| {
-                Problem::request("id-map", format!("{file} gives user {} no ids", host.uid)).at(file).remedy(
-                    "give it some with `usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST USER`",
-                )
-            })
-        };
-        let (first_user, users) = range("/etc/subuid")?;
-        let (first_group, groups) = range("/etc/subgid")?;
+        let [(first_user, users), (first_group, groups)] = subordinate_ranges(host)?;
         Ok(Self {
             users: around(self.uid, host.uid, first_user, users),
             groups: around(self.gid, host.gid, first_group, groups),
@@ -158,6 +142,34 @@ impl Identity {
             ..self
         })
     }
+}
+
+/// First id and count of the caller's ranges, of users and of groups.
+fn subordinate_ranges(host: &Host) -> Result<[(u32, u32); 2], Problem> {
+    if host.id_helpers.is_none() {
+        let why = "newuidmap and newgidmap are not installed, so a range of ids cannot be mapped".to_owned();
+        return Err(
+            Problem::request("id-map", why).remedy("install them (package uidmap), or use --id-map=single")
+        );
+    }
+    let name = accounts::by_id(host.uid)?.map(|account| account.name);
+    let range = |file: &str| {
+        accounts::subordinate_range(file, name.as_deref(), host.uid)?.ok_or_else(|| {
+            Problem::request("id-map", format!("{file} gives user {} no ids", host.uid))
+                .at(file)
+                .remedy("give it some with `usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST USER`")
+        })
+    };
+    Ok([range("/etc/subuid")?, range("/etc/subgid")?])
+}
+
+/// How many ids an ordinary caller can map with the helpers.
+///
+/// # Errors
+/// None, and why.
+pub(crate) fn range_of(host: &Host) -> Result<u32, Problem> {
+    let [(_, users), (_, groups)] = subordinate_ranges(host)?;
+    Ok(users.min(groups))
 }
 
 /// `inside` is `outside`; the `count` ids from `first` fill the places below and above.
@@ -213,6 +225,8 @@ mod tests {
             hard_limits: BTreeMap::new(),
             id_helpers: None,
             processors: 1,
+            rung: ringfence_policy::Rung::Full,
+            landlock: None,
             cgroups: crate::cgroup::Found::default(),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ffi::CString;
 use std::fs;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -18,10 +18,11 @@ use rustix::process::Signal;
 use crate::identity::{Extent, Identity, Writer};
 use crate::launch::with_signals_blocked;
 use crate::plan::Plan;
+use crate::probe::trial::Call;
 use crate::resolve::Source;
 use crate::stack::GuardedStack;
 use crate::step::{MountFlags, Step};
-use crate::{errno, look};
+use crate::{errno, look, why};
 
 /// Map lines as the kernel takes them (user_namespaces(7)).
 pub(crate) fn lines(extents: &[Extent]) -> String {
@@ -121,10 +122,15 @@ fn explain(problem: Problem, trees: usize) -> Problem {
 fn cloned_tree(source: &Source, flags: MountFlags) -> Result<OwnedFd, Problem> {
     let shown = source.path.display().to_string();
     let failed = |what: &str, errno: sys::Errno| {
-        Problem::request("source", format!("`{shown}` {what}"))
-            .at(&source.path)
-            .errno(errno::name(errno.0))
-            .step(format!("show {shown}"))
+        let problem = |message: String| {
+            let problem = Problem::request("source", message).at(&source.path);
+            problem.errno(errno::name(errno.0)).step(format!("show {shown}"))
+        };
+        if matches!(errno.0, libc::ENOSYS | libc::EPERM) {
+            let lack = why::mounts(Call::OpenTree, errno.0);
+            return problem(format!("`{shown}` {what}: {}", lack.why)).remedy(lack.remedy);
+        }
+        problem(format!("`{shown}` {what}"))
             .remedy("something has moved in its path: run it again when nothing moves files there")
     };
     let path = CString::new(source.path.as_os_str().as_bytes())
@@ -190,12 +196,30 @@ fn mapping_namespace(
 ) -> Result<OwnedFd, Problem> {
     let failed =
         |e: std::io::Error| errno::problem("id-map", "a user namespace for mapped mounts cannot be made", e);
-    let holder = Holder::start(supervisor).map_err(failed)?;
+    let holder = Holder::start(supervisor).map_err(|e| {
+        let lack = e.raw_os_error().map(|number| why::namespaces(&["user"], number));
+        let problem = failed(e);
+        match lack {
+            Some(lack) => {
+                let message = format!("{}: {}", problem.message, lack.why);
+                Problem { message, ..problem }.remedy(lack.remedy)
+            }
+            None => problem,
+        }
+    })?;
     let line = |from, to| lines(&[Extent { inside: from, outside: to, count: 1 }]);
     let process = holder.process;
     fs::write(format!("/proc/{process}/gid_map"), line(from.1, to.1)).map_err(failed)?;
     fs::write(format!("/proc/{process}/uid_map"), line(from.0, to.0)).map_err(failed)?;
     look::open(Path::new(&format!("/proc/{process}/ns/user")), OFlags::empty()).map_err(failed)
+}
+
+/// One such, to see whether a file system takes it.
+pub(crate) fn example_namespace() -> Result<OwnedFd, Problem> {
+    let failed =
+        |e: rustix::io::Errno| errno::problem("id-map", "this process cannot be watched by a pidfd", e);
+    let own = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty());
+    mapping_namespace((0, 0), (1, 1), own.map_err(failed)?.as_fd())
 }
 
 /// A process in a user namespace of its own that does nothing. It shares our memory, so it costs the same

@@ -13,7 +13,8 @@ use ringfence_init::wire::fault;
 use ringfence_policy::Problem;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 
-use crate::{errno, look};
+use crate::probe::trial::{Call, Failed};
+use crate::{errno, look, why};
 
 /// The file, and its inode: its number may be somebody else's by now.
 static EXECUTABLE: OnceLock<(OwnedFd, u64)> = OnceLock::new();
@@ -25,8 +26,10 @@ const SEALS: SealFlags =
 pub(crate) fn executable() -> Result<BorrowedFd<'static>, Problem> {
     if EXECUTABLE.get().is_none() {
         let made = make().map_err(|e| {
-            errno::problem("init", "PID 1's executable cannot be put into a memory file", e)
-                .remedy("check vm.memfd_noexec (must be 0 or 1), `ulimit -f` and the memory limit")
+            let failed = e.raw_os_error().map(|number| Failed::At(Call::MemoryFile, number));
+            let lack = why::sealed_executable(failed.unwrap_or(Failed::Silent));
+            let what = format!("PID 1's executable cannot be put into a memory file: {}", lack.why);
+            errno::problem("init", what, e).remedy(lack.remedy)
         })?;
         // Another thread may have been faster: then its file stays and this one closes.
         let _lost_the_race = EXECUTABLE.set(made);

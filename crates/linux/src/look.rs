@@ -28,20 +28,32 @@ pub(crate) fn behind(path: &Path) -> io::Result<Metadata> {
     twice(|| fs::metadata(path)).and_then(typed)
 }
 
-/// A path without symlinks (realpath(3)), proven to be the same file.
+/// A path without symlinks, proven to be the same file: the kernel follows it once and says where that led
+/// (`/proc/self/fd`, proc_pid_fd(5)), however deep it is.
 ///
 /// # Errors
 /// It cannot be followed, or an answer on the way cannot be.
 pub fn real(path: &Path) -> io::Result<PathBuf> {
-    let real = twice(|| fs::canonicalize(path));
-    let there = behind(path)?;
-    match real {
-        Ok(real) => match present(at(&real))? {
-            Some(found) if same(&there, &found) => Ok(real),
-            _ => Err(lie("realpath", "is another file")),
-        },
-        // It looks at each part of the path; one that it took for a link to nothing led it astray.
-        Err(e) if is_absent(&e) => Err(lie("realpath", "finds nothing where there is something")),
+    let file = File::from(twice(|| open(path, OFlags::PATH))?);
+    let there = file.metadata().and_then(typed)?;
+    let real = target(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())));
+    // "Not there" would be an answer about the path.
+    let real = real.map_err(|e| io::Error::other(format!("/proc does not say where it led: {e}")))?;
+    match present(at(&real))? {
+        Some(found) if same(&there, &found) => Ok(real),
+        _ => {
+            Err(io::Error::other("its name changed while it was looked at, or nothing leads there from here"))
+        }
+    }
+}
+
+/// The content of a plain file that was looked at just now, when it is as long as it was then.
+pub(crate) fn unchanged(path: &Path, seen: &Metadata) -> io::Result<Option<Vec<u8>>> {
+    let mut file = File::from(open(path, OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY)?);
+    let mut content = vec![0; usize::try_from(seen.size()).unwrap_or(0)];
+    match file.read_exact(&mut content) {
+        Ok(()) => Ok(Some(content)),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(e) => Err(e),
     }
 }
@@ -266,6 +278,19 @@ mod tests {
         fs::write(file.path(), &long).unwrap();
         assert_eq!(text(file.path()).unwrap(), long);
         assert!(text(Path::new("/proc/self/status")).unwrap().contains("Uid:"));
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_is_not_the_one_that_was_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "content").unwrap();
+        let seen = at(&file).unwrap();
+        assert_eq!(unchanged(&file, &seen).unwrap().unwrap(), b"content");
+        fs::write(&file, "cont").unwrap();
+        assert_eq!(unchanged(&file, &seen).unwrap(), None);
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        assert!(unchanged(&link, &seen).is_err(), "a link that came in its place leads elsewhere");
     }
 
     #[test]

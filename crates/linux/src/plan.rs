@@ -1,16 +1,20 @@
 //! The plan: ordered kernel steps as data. `plan` is a pure function, so every host can be tested on any, and
 //! `ringfence plan` prints the very list that PID 1 carries out.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
-use ringfence_policy::{Access, Base, GuaranteeRow, IdMap, Limits, Network, OutputLimit, Policy, Problem};
+use ringfence_policy::{
+    Access, Base, GuaranteeRow, IdMap, Limits, Network, OutputLimit, Policy, Problem, Rung,
+};
 
 use crate::cgroup::{self, Held};
 use crate::filter::{Filters, filters};
 use crate::host::{Host, NAMESPACES};
 use crate::identity::{Identity, Writer};
+use crate::landlock::{self, Ruleset};
 use crate::layout::{Layout, Node, Rank};
 use crate::receipt;
 use crate::resolve::{FURNITURE, Resolved, Source};
@@ -35,6 +39,7 @@ pub struct Plan {
     pub(crate) limits: Limits,
     pub(crate) cgroup: Option<cgroup::Spec>,
     pub(crate) processors: u32,
+    pub(crate) rung: Rung,
     pub(crate) receipt: Vec<GuaranteeRow>,
     pub(crate) notes: Vec<String>,
     pub(crate) unprotected: Vec<PathBuf>,
@@ -43,6 +48,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// How the sandbox is built on this host.
+    #[must_use]
+    pub const fn rung(&self) -> Rung {
+        self.rung
+    }
+
     /// What each guarantee is held by.
     #[must_use]
     pub fn receipt(&self) -> &[GuaranteeRow] {
@@ -142,17 +153,16 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         steps.push(Step::VerifyNamespace { name, host: host.namespaces.get(name).copied().unwrap_or(0) });
     }
     let capabilities = policy.capabilities.iter().fold(0, |set, capability| set | 1 << capability.number());
-    steps.extend([
-        Step::CloseFiles,
-        Step::Capabilities { keep: capabilities },
-        Step::NoNewPrivileges,
-        Step::Fork,
-    ]);
+    steps.push(Step::CloseFiles);
+    let ruleset = second_layer(&mut steps, policy, resolved, host);
+    steps.extend([Step::Capabilities { keep: capabilities }, Step::NoNewPrivileges, Step::Fork]);
     let filters = filters(policy, resolved.start)?;
-    become_the_program(&mut steps, policy, resolved, host, &held, filters.as_ref())?;
+    let layers = Layers { ruleset: ruleset.as_ref(), filters: filters.as_ref() };
+    become_the_program(&mut steps, policy, resolved, host, &held, layers)?;
     let ns = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     Ok(Plan {
-        receipt: receipt::rows(policy, resolved, host, &identity, &held, filters.as_ref()),
+        rung: host.rung,
+        receipt: receipt::rows(policy, resolved, host, &identity, &held, layers),
         steps,
         identity,
         namespaces,
@@ -252,6 +262,30 @@ fn build_files(steps: &mut Vec<Step>, policy: &Policy, resolved: &Resolved, iden
             steps.push(Step::Seal { path: path.to_owned() });
         }
     }
+}
+
+/// What the program's process restricts itself by.
+#[derive(Clone, Copy)]
+pub(crate) struct Layers<'a> {
+    pub(crate) ruleset: Option<&'a Ruleset>,
+    pub(crate) filters: Option<&'a Filters>,
+}
+
+/// PID 1 makes the ruleset of Landlock where this kernel has one.
+fn second_layer(steps: &mut Vec<Step>, policy: &Policy, resolved: &Resolved, host: &Host) -> Option<Ruleset> {
+    let no_exec: BTreeSet<_> = steps.iter().filter_map(Step::no_exec).map(Path::to_owned).collect();
+    // Only where the commands are named does it matter from which mount something is executed.
+    let no_exec = (!policy.filesystem.commands.is_empty()).then_some(&no_exec);
+    let ruleset = landlock::ruleset(&resolved.layout, host.landlock?, no_exec)?;
+    let (handled, scopes) = (ruleset.handled, ruleset.scopes);
+    steps.push(Step::LandlockRuleset { handled, scopes });
+    for rule in &ruleset.rules {
+        steps.push(Step::LandlockAllow { path: rule.path.clone(), rights: rule.rights });
+    }
+    let (for_reading, for_writing) = (ruleset.passed_for_reading, ruleset.passed_for_writing);
+    steps.push(Step::LandlockAllowPassed { for_reading, for_writing });
+    steps.push(Step::LandlockAllowQueues { rights: ruleset.queues });
+    Some(ruleset)
 }
 
 struct Builder<'a> {
@@ -379,7 +413,7 @@ fn become_the_program(
     resolved: &Resolved,
     host: &Host,
     held: &Held,
-    filters: Option<&Filters>,
+    layers: Layers<'_>,
 ) -> Result<(), Problem> {
     let path = resolved.program.clone();
     steps.extend([Step::Session, Step::Streams]);
@@ -391,13 +425,17 @@ fn become_the_program(
         Step::VerifyProcess,
         Step::VerifyProgram { path: path.clone(), file: resolved.program_file },
     ]);
-    if let Some(program) = filters.and_then(|filters| filters.exec_once.clone()) {
+    if let Some(Ruleset { abi, rules, proof, .. }) = layers.ruleset {
+        let (abi, rules, proof) = (*abi, rules.len(), proof.clone());
+        steps.push(Step::LandlockRestrict { abi, rules, proof });
+    }
+    if let Some(program) = layers.filters.and_then(|filters| filters.exec_once.clone()) {
         steps.push(Step::ExecOnce { program });
     }
     // Late: a small limit must not hinder the steps themselves.
     rlimits::limits(steps, policy, host, held)?;
     steps.push(Step::Announce);
-    if let Some(filters) = filters {
+    if let Some(filters) = layers.filters {
         steps.push(Step::Filter { program: filters.policy.clone(), summary: filters.summary.clone() });
     }
     steps.push(Step::Exec { path });

@@ -8,6 +8,7 @@ use crate::filter::Filters;
 use crate::host::Host;
 use crate::identity::{Identity, Writer};
 use crate::layout::{Node, Rank};
+use crate::plan::Layers;
 use crate::resolve::Resolved;
 
 /// One row for each guarantee that this policy asks for.
@@ -17,25 +18,28 @@ pub(crate) fn rows(
     host: &Host,
     identity: &Identity,
     held: &Held,
-    filters: Option<&Filters>,
+    layers: Layers<'_>,
 ) -> Vec<GuaranteeRow> {
+    let filters = layers.filters;
+    let second = layers.ruleset.map(|_| LANDLOCK);
+    let scoped = layers.ruleset.filter(|ruleset| ruleset.is_scoped()).map(|_| LANDLOCK);
     let mut rows = vec![
-        files(policy, resolved, host, identity, filters.is_some()),
+        files(policy, resolved, host, identity, layers),
         row(
             Guarantee::Devices,
-            &["mount namespace", "nodev on every mount"],
+            &with(&["mount namespace", "nodev on every mount"], second),
             "only the granted device nodes work",
         ),
         row(
             Guarantee::Processes,
-            &["PID namespace", "a proc of its own", "undumpable PID 1"],
+            &with(&["PID namespace", "a proc of its own", "undumpable PID 1"], scoped),
             "only its own processes can be seen, signalled or traced",
         ),
     ];
     if policy.network == Network::None {
         rows.push(row(Guarantee::Network, &["network namespace"], "its own loopback and nothing else"));
     }
-    rows.push(ipc(policy, filters.is_some()));
+    rows.push(ipc(policy, filters.is_some(), scoped));
     rows.push(privileges(policy));
     rows.push(kernel_surface(policy, filters));
     rows.extend(cgroup::rows(policy, held));
@@ -58,6 +62,13 @@ pub(crate) fn rows(
     rows
 }
 
+/// The second layer's name.
+const LANDLOCK: &str = "landlock";
+
+fn with<'a>(layers: &[&'a str], second: Option<&'a str>) -> Vec<&'a str> {
+    layers.iter().copied().chain(second).collect()
+}
+
 pub(crate) fn row(guarantee: Guarantee, layers: &[&str], detail: &str) -> GuaranteeRow {
     GuaranteeRow {
         guarantee,
@@ -77,9 +88,10 @@ fn files(
     resolved: &Resolved,
     host: &Host,
     identity: &Identity,
-    filtered: bool,
+    held_by: Layers<'_>,
 ) -> GuaranteeRow {
-    let layers = ["mount namespace", "own root", "recursive read-only mounts"];
+    let second = held_by.ruleset.map(|_| LANDLOCK);
+    let layers = with(&["mount namespace", "own root", "recursive read-only mounts"], second);
     let mut gaps = Vec::new();
     let names = |paths: &[std::path::PathBuf]| {
         paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
@@ -103,7 +115,7 @@ fn files(
         );
     }
     let named = policy.filesystem.commands.len();
-    if named > 0 && !filtered {
+    if named > 0 && held_by.filters.is_none() {
         let gap = "without a filter of system calls a program can execute what it writes to a memory file";
         gaps.push(gap.to_owned());
     }
@@ -175,22 +187,23 @@ fn kernel_surface(policy: &Policy, filters: Option<&Filters>) -> GuaranteeRow {
     row(Guarantee::KernelSurface, &layers, &detail)
 }
 
-fn ipc(policy: &Policy, filtered: bool) -> GuaranteeRow {
-    if policy.network == Network::None && filtered {
-        let layers = ["IPC namespace", "network namespace", "seccomp filter"];
+/// Abstract sockets belong to a network: its own holds them, and Landlock where it keeps them inside.
+fn ipc(policy: &Policy, filtered: bool, scoped: Option<&'static str>) -> GuaranteeRow {
+    let own_network = (policy.network == Network::None).then_some("network namespace");
+    let filter = filtered.then_some("seccomp filter");
+    let layers: Vec<_> =
+        ["IPC namespace"].into_iter().chain(own_network).chain(filter).chain(scoped).collect();
+    let mut gaps = Vec::new();
+    if own_network.or(scoped).is_none() {
+        gaps.push("the host's abstract sockets belong to its network, which was asked for");
+    }
+    if !filtered {
+        gaps.push("without a filter of system calls, keys of its host user can be found by serial number");
+    }
+    if gaps.is_empty() {
         return row(Guarantee::Ipc, &layers, "no shared memory, queue, key or abstract socket of the host");
     }
-    if policy.network == Network::None {
-        let layers = ["IPC namespace", "network namespace"];
-        let detail = "no shared memory, queue or abstract socket of the host; without a filter of system calls, keys of \
-                      its host user can be found by serial number";
-        return partial(Guarantee::Ipc, &layers, detail);
-    }
-    partial(
-        Guarantee::Ipc,
-        &["IPC namespace"],
-        "the host's abstract sockets belong to its network, which was asked for",
-    )
+    partial(Guarantee::Ipc, &layers, &gaps.join("; "))
 }
 
 fn privileges(policy: &Policy) -> GuaranteeRow {

@@ -1,10 +1,11 @@
 //! The kernel steps as data: what PID 1 carries out is what `ringfence plan` prints.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ringfence_seccomp::Program;
 
+use crate::landlock::words;
 use crate::resolve::{SameFile, Source};
 
 /// Flags of a mount. Every mount is nosuid besides.
@@ -51,6 +52,10 @@ pub enum Step {
     VerifyMounts,
     VerifyNamespace { name: &'static str, host: u64 },
     CloseFiles,
+    LandlockRuleset { handled: u64, scopes: u64 },
+    LandlockAllow { path: PathBuf, rights: u64 },
+    LandlockAllowPassed { for_reading: u64, for_writing: u64 },
+    LandlockAllowQueues { rights: u64 },
     Fork,
     Session,
     Streams,
@@ -61,10 +66,27 @@ pub enum Step {
     Signals,
     VerifyProcess,
     VerifyProgram { path: PathBuf, file: SameFile },
+    LandlockRestrict { abi: u32, rules: usize, proof: Option<PathBuf> },
     ExecOnce { program: Program },
     Announce,
     Filter { program: Program, summary: String },
     Exec { path: PathBuf },
+}
+
+impl Step {
+    /// The place of a mount from which nothing can be executed.
+    pub(crate) fn no_exec(&self) -> Option<&Path> {
+        match self {
+            Self::Bind { path, flags, .. }
+            | Self::Again { path, flags, .. }
+            | Self::Tmpfs { path, flags, .. }
+                if flags.no_exec =>
+            {
+                Some(path)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for MountFlags {
@@ -131,6 +153,18 @@ impl fmt::Display for Step {
             Self::VerifyMounts => f.write_str("verify every mount"),
             Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is its own"),
             Self::CloseFiles => f.write_str("close inherited files"),
+            Self::LandlockRuleset { .. } => {
+                f.write_str("make a Landlock ruleset: what no rule allows will be refused")
+            }
+            Self::LandlockAllow { path, rights } => {
+                write!(f, "allow by Landlock, in {}: {}", path.display(), words(*rights))
+            }
+            Self::LandlockAllowPassed { .. } => {
+                f.write_str("allow by Landlock to open passed files anew, as they are open")
+            }
+            Self::LandlockAllowQueues { rights } => {
+                write!(f, "allow by Landlock, in message queues of its own: {}", words(*rights))
+            }
             Self::Fork => f.write_str("start the program's process; what follows is its own"),
             Self::Session => f.write_str("lead a session of its own"),
             Self::Streams => f.write_str("put the three streams in place"),
@@ -142,6 +176,9 @@ impl fmt::Display for Step {
             Self::VerifyProcess => f.write_str("verify capabilities, ids, groups, no_new_privs, signals"),
             Self::VerifyProgram { path, .. } => {
                 write!(f, "verify that {} is the file that was found", path.display())
+            }
+            Self::LandlockRestrict { abi, rules, .. } => {
+                write!(f, "restrict files by Landlock (ABI {abi}, {rules} rules), and prove it")
             }
             Self::ExecOnce { .. } => {
                 f.write_str("have PID 1 answer every exec: the program's own, and no other")

@@ -109,6 +109,34 @@ impl FromStr for Guarantee {
     }
 }
 
+/// How a sandbox is built on this host: the same policy, by what the kernel gives here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rung {
+    /// Every namespace, a proc of its own, the filter.
+    #[default]
+    Full,
+}
+
+impl Rung {
+    /// Every rung, the best one first.
+    pub const ALL: [Self; 1] = [Self::Full];
+
+    /// The name as reports spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+        }
+    }
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// How far a guarantee holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

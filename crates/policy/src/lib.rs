@@ -21,7 +21,7 @@ mod words;
 pub use amounts::{CpuList, Cpus};
 pub use capability::Capability;
 pub use event::{Event, Happened};
-pub use guarantee::{Guarantee, GuaranteeRow, Status};
+pub use guarantee::{Guarantee, GuaranteeRow, Rung, Status};
 pub use output::{Beyond, OutputLimit};
 pub use policy::{
     Access, Base, Environment, Filesystem, Grant, HostUser, IdMap, Layer, Limits, Network, Policy, Process,

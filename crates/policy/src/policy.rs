@@ -302,6 +302,8 @@ pub struct Process {
     pub id_map: IdMap,
     /// Host name inside.
     pub hostname: String,
+    /// When the other side of standard input is closed, the grace begins; then everything is killed.
+    pub end_with_stdin: bool,
 }
 
 /// The host identity of a sandbox that host root starts.

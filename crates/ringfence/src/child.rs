@@ -131,6 +131,7 @@ impl Child {
         report.error = ending.error;
         report.usage = ending.usage;
         // A receipt is of what was set up and read back: of nothing else.
+        report.rung = ending.verified.then(|| self.running.plan().rung());
         report.receipt = if ending.verified { self.running.receipt() } else { Vec::new() };
         note_protected(&mut report, &self.running);
         if report.error.as_ref().is_some_and(|error| error.code == "init-died")

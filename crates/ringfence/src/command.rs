@@ -242,8 +242,10 @@ impl Command {
                 Problem::new(Reason::Killed, "cancelled", "it was cancelled before it began".into());
             return Err(problem);
         }
-        let ways =
-            Ways { counted: plan.steps.output_limit().is_some(), ends_with_input: once.ends_with_input };
+        let ways = Ways {
+            counted: plan.steps.output_limit().is_some(),
+            ends_with_input: once.ends_with_input || self.policy.process.end_with_stdin,
+        };
         let mut connected = stdio::connect(kinds, ways)
             .map_err(|e| Problem::request("streams", format!("a stream cannot be connected: {e}")))?;
         connected.streams.more = once.passed;

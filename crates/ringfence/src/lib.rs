@@ -22,6 +22,7 @@
 mod child;
 mod clock;
 mod command;
+pub mod doctor;
 #[cfg(feature = "tokio")]
 mod execute;
 mod foreground;
@@ -36,7 +37,9 @@ pub use command::{Command, DEFAULT_OUTPUT, Failure, Plan, Sandbox, report_of_ref
 pub use execute::{Request, execute};
 pub use registry::Registry;
 pub use report_file::ReportFile;
-pub use ringfence_linux::{Cancellation, Signals, errno_name, take_inherited, without_file_size_signal};
+pub use ringfence_linux::{
+    Cancellation, Found, Mechanism, Signals, errno_name, take_inherited, without_file_size_signal,
+};
 pub use ringfence_policy as policy;
 pub use ringfence_policy::{Event, Guarantee, GuaranteeRow, Policy, Problem, Profile, Report};
 pub use stdio::Stdio;

@@ -10,7 +10,7 @@ use crate::process;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a test may want to know of our environment; the rest is root's.
-const PASSED: [&str; 3] = ["CI", "RUST_BACKTRACE", "TERM"];
+const PASSED: [&str; 4] = ["CI", "RINGFENCE_TEST_MCP", "RUST_BACKTRACE", "TERM"];
 
 /// A user of this system.
 pub(super) struct Identity {

@@ -88,9 +88,11 @@ fn make_root() -> io::Result<Root> {
             Err(rustix::io::Errno::EXIST) => continue,
             other => other?,
         }
-        let file = open_folder(CWD, &path)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        return Ok(Root { file, path, made: 0 });
+        // Another batch may sweep it away before it is locked; then it is another's, or not there any more.
+        let Ok(file) = open_folder(CWD, &path) else { continue };
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && stands_at(&file, &path) {
+            return Ok(Root { file, path, made: 0 });
+        }
     }
     Err(io::ErrorKind::AlreadyExists.into())
 }
@@ -103,11 +105,22 @@ fn sweep() {
         }
         let Ok(file) = open_folder(CWD, entry.path()) else { continue };
         let own = fstat(&file).is_ok_and(|stat| stat.st_uid == geteuid().as_raw());
-        // One that was just made, and not yet locked, is empty.
-        if own && !names(&file).is_empty() && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        if own
+            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && stands_at(&file, &entry.path())
+        {
             remove_root(&file, &entry.path());
         }
     }
+}
+
+/// Is this folder what stands at the path?
+fn stands_at(folder: &OwnedFd, path: &Path) -> bool {
+    let there = statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW);
+    let same = |there: rustix::fs::Stat| {
+        fstat(folder).is_ok_and(|own| (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino))
+    };
+    there.is_ok_and(same)
 }
 
 fn remove_root(file: &OwnedFd, path: &Path) {

@@ -1,18 +1,18 @@
 //! `ringfence batch`: JSON lines in, JSON lines out, thousands of runs from one process.
 //!
 //! One thread reads, as many as `--jobs` run, the first watches for the client's end. Nothing grows: a line has a
-//! largest length, at most as many requests wait as run, and who does not read its answers is not read from either.
+//! largest length, so many requests wait and no more, and who does not read its answers is not read from either.
 
 mod answer;
 mod base64;
 mod folder;
 mod lines;
+mod live;
+mod queue;
 mod request;
 
-use std::collections::HashMap;
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ use serde_json::Value;
 use crate::arguments::BatchArguments;
 use crate::batch::folder::Folders;
 use crate::batch::lines::{Line, Lines};
+use crate::batch::live::Live;
+use crate::batch::queue::Queue;
 use crate::batch::request::{Asked, Request};
 use crate::{messages, output, policy, usage};
 
@@ -36,8 +38,8 @@ struct Shared {
     policy: Policy,
     registry: Option<Registry>,
     folders: Folders,
-    /// Everything that was read and has no answer yet, by its id as JSON.
-    live: Mutex<HashMap<String, Cancellation>>,
+    live: Live,
+    queue: Queue<Work>,
     stdout: Mutex<io::Stdout>,
     /// The client is gone: nothing more begins.
     over: AtomicBool,
@@ -49,7 +51,6 @@ struct Shared {
 struct Work {
     request: Request,
     key: String,
-    cancellation: Cancellation,
 }
 
 /// Runs what is asked on standard input until its end.
@@ -63,6 +64,7 @@ pub(crate) fn batch(arguments: BatchArguments) -> u8 {
             return usage::STATUS;
         }
     };
+    notes.iter().for_each(|note| messages::say(note));
     match begin(policy).and_then(|shared| serve(&Arc::new(shared), jobs)) {
         Ok(status) => status,
         Err(problem) => {
@@ -87,7 +89,8 @@ fn begin(mut policy: Policy) -> Result<Shared, Problem> {
         policy,
         registry: registry.ok(),
         folders: Folders::default(),
-        live: Mutex::new(HashMap::new()),
+        live: Live::default(),
+        queue: Queue::new(),
         stdout: Mutex::new(io::stdout()),
         over: AtomicBool::new(false),
         broken: Cancellation::new().map_err(no_threads)?,
@@ -104,16 +107,17 @@ fn serve(shared: &Arc<Shared>, jobs: usize) -> Result<u8, Problem> {
     // Before there is any other thread: they all leave the signals to this one.
     let signals = Signals::take().map_err(no_threads)?;
     let done = Cancellation::new().map_err(no_threads)?;
-    let (sender, receiver) = sync_channel::<Work>(jobs);
-    let receiver = Arc::new(Mutex::new(receiver));
     let mut workers = Vec::new();
     for _ in 0..jobs {
-        let (shared, receiver) = (Arc::clone(shared), Arc::clone(&receiver));
-        workers.push(spawn(move || work(&shared, &receiver))?);
+        let shared = Arc::clone(shared);
+        workers.push(spawn(move || work(&shared))?);
     }
     let reading = Arc::clone(shared);
     // Not waited for: it may wait for a line that never comes.
-    let reader = spawn(move || read(&reading, &sender))?;
+    let reader = spawn(move || {
+        read(&reading);
+        reading.queue.close();
+    })?;
     let all_done = done.clone();
     let waiter = spawn(move || {
         let _ended = reader.join();
@@ -160,10 +164,10 @@ fn watch(shared: &Shared, signals: &Signals, done: &Cancellation) -> Option<u8> 
         }
     };
     shared.over.store(true, Ordering::SeqCst);
-    shared.live().values().for_each(Cancellation::cancel);
+    shared.live.cancel_all();
     // Each ends within moments; who is held by a reader that does not read ends with this process.
     let until = Instant::now() + PATIENCE;
-    while !shared.live().is_empty() && Instant::now() < until {
+    while !shared.live.is_empty() && Instant::now() < until {
         let mut file = [PollFd::new(done, PollFlags::IN)];
         let moment = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
         let _the_time_decides = poll(&mut file, Some(&moment));
@@ -172,73 +176,70 @@ fn watch(shared: &Shared, signals: &Signals, done: &Cancellation) -> Option<u8> 
 }
 
 /// Reads requests until the end of the input. Stops where the queue is full: that holds the client back.
-fn read(shared: &Shared, queue: &SyncSender<Work>) {
+fn read(shared: &Shared) {
     let mut lines = Lines::of(io::stdin());
     while let Some(line) = lines.next() {
         if shared.over.load(Ordering::SeqCst) {
             return;
         }
-        let asked = match line {
+        let (asked, length) = match line {
             Line::Whole(text) if text.iter().all(u8::is_ascii_whitespace) => continue,
-            Line::Whole(text) => request::read(text),
-            Line::TooLong => Err((Value::Null, lines::too_long())),
+            Line::Whole(text) => (request::read(text), text.len()),
+            Line::TooLong => (Err((Value::Null, lines::too_long())), 0),
             Line::Failed(e) => {
                 messages::say(&format!("standard input cannot be read: {e}"));
                 return;
             }
         };
-        match asked {
-            Ok(Asked::Run(request)) => {
-                if let Err((id, problem)) = accept(shared, *request, queue) {
-                    shared.answer(&answer::error(&id, &problem));
-                }
-            }
-            Ok(Asked::Cancel(id)) => match shared.live().get(&id.to_string()) {
-                Some(cancellation) => cancellation.cancel(),
-                None => {
-                    let problem = Problem::request("cancel", format!("nothing of the id {id} runs or waits"));
-                    shared.answer(&answer::error(&id, &problem));
-                }
-            },
-            Err((id, problem)) => shared.answer(&answer::error(&id, &problem)),
+        let done = match asked {
+            Ok(Asked::Run(request)) => accept(shared, *request, length),
+            Ok(Asked::Cancel(id)) => cancel(shared, id),
+            Err(wrong) => Err(wrong),
+        };
+        if let Err((id, problem)) = done {
+            shared.answer(&answer::error(&id, &problem));
         }
     }
 }
 
-fn accept(shared: &Shared, request: Request, queue: &SyncSender<Work>) -> Result<(), (Value, Problem)> {
+fn accept(shared: &Shared, request: Request, length: usize) -> Result<(), (Value, Problem)> {
     let key = request.id.to_string();
-    let id = request.id.clone();
-    if shared.live().contains_key(&key) {
-        let problem = Problem::request("id", format!("the id {id} is one that runs or waits"));
-        return Err((id, problem.remedy("give each request its own")));
+    if !shared.live.enter(&key) {
+        let problem = Problem::request("id", format!("the id {key} is one that runs or waits"));
+        return Err((request.id, problem.remedy("give each request its own")));
     }
-    let cancellation = Cancellation::new().map_err(|e| (id.clone(), no_threads(e)))?;
-    shared.live().insert(key.clone(), cancellation.clone());
-    let work = Work { request, key, cancellation };
-    queue.send(work).map_err(|_| (id, Problem::request("batch", "nobody is left to run it".to_owned())))
+    shared.queue.push(Work { request, key }, length);
+    Ok(())
+}
+
+fn cancel(shared: &Shared, id: Value) -> Result<(), (Value, Problem)> {
+    if shared.live.cancel(&id.to_string()) {
+        return Ok(());
+    }
+    let problem = Problem::request("cancel", format!("nothing of the id {id} runs or waits"));
+    Err((id, problem))
 }
 
 /// Runs one request after the other until there are no more.
-fn work(shared: &Shared, queue: &Mutex<Receiver<Work>>) {
-    loop {
-        let next = lock(queue).recv();
-        let Ok(work) = next else { return };
-        if shared.over.load(Ordering::SeqCst) {
-            // The client is gone; what waits is not begun.
-            work.cancellation.cancel();
-        }
-        let answer = request::perform(shared, &work.request, &work.cancellation);
+fn work(shared: &Shared) {
+    while let Some(Work { request, key }) = shared.queue.pop() {
+        let answer = match shared.live.begin(&key) {
+            Ok(cancellation) => {
+                // The client is gone; what waits is not begun.
+                if shared.over.load(Ordering::SeqCst) {
+                    cancellation.cancel();
+                }
+                request::perform(shared, &request, &cancellation)
+            }
+            Err(e) => answer::error(&request.id, &no_threads(e)),
+        };
         // First: who reads the answer may use the id again.
-        shared.live().remove(&work.key);
+        shared.live.leave(&key);
         shared.answer(&answer);
     }
 }
 
 impl Shared {
-    fn live(&self) -> MutexGuard<'_, HashMap<String, Cancellation>> {
-        lock(&self.live)
-    }
-
     /// Writes one line, and waits where the client does not read.
     fn answer(&self, answer: &Value) {
         let mut line = answer.to_string();

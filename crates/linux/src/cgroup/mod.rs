@@ -21,11 +21,11 @@ use std::path::PathBuf;
 
 use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem, Refusal};
 
-use crate::errno;
-
 pub(crate) use find::find;
 pub use freeze::Freezer;
 pub(crate) use receipt::rows;
+
+use crate::why::Lack;
 
 /// What one of the kernel's controllers holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,27 +71,6 @@ impl Controller {
             Self::Pids => "pids",
             Self::CpuTime => "cpuacct",
         }
-    }
-}
-
-/// Why a controller cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lack {
-    pub(crate) why: String,
-    /// What the kernel answered, by name, where it was asked.
-    pub(crate) errno: Option<String>,
-    pub(crate) remedy: String,
-}
-
-impl Lack {
-    fn new(why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { why: why.into(), errno: None, remedy: remedy.into() }
-    }
-
-    /// With what the kernel answered.
-    fn said(self, error: impl Into<std::io::Error>) -> Self {
-        let error = error.into();
-        Self { errno: Some(error.raw_os_error().map_or_else(|| error.to_string(), errno::name)), ..self }
     }
 }
 

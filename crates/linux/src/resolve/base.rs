@@ -1,6 +1,7 @@
 //! What stands in a sandbox before anything is granted: the host's programs or another system's, and what every
 //! program expects (`/proc`, `/dev`, `/tmp`, a home, an `/etc`).
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use ringfence_policy::{Access, Base, Network, Policy, Problem};
@@ -51,6 +52,9 @@ const ETC: [&str; 32] = [
     "java-25-openjdk",
     "vulkan",
 ];
+
+/// The largest file of /etc that is shown by its content.
+const SNAPSHOT: u64 = 16 << 10;
 
 /// The device nodes that every program may expect.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -120,8 +124,22 @@ fn present<T>(answer: std::io::Result<T>, path: &Path) -> Result<Option<T>, Prob
 
 /// A file of /etc as programs expect it: a link that leads to what is shown stays a link; one that leads elsewhere
 /// would show nothing inside, so its file is shown in its place.
-fn etc_node(path: &Path) -> Result<Option<Node>, Problem> {
+///
+/// A small file that everyone may read is shown as it is now: as a file of the sandbox's own it costs no mount.
+fn etc_node(path: &Path, etc: &Path) -> Result<Option<Node>, Problem> {
     let Some(metadata) = present(look::at(path), path)? else { return Ok(None) };
+    let small =
+        metadata.is_file() && (1..=SNAPSHOT).contains(&metadata.len()) && metadata.mode() & 0o004 != 0;
+    if small && let Some(content) = look::unchanged(path, &metadata).map_err(|e| look::unknown(path, e))? {
+        return Ok(Some(Node::Text { content }));
+    }
+    if !metadata.is_symlink() && path.parent() == Some(etc) {
+        return Ok(Some(Node::Bind {
+            source: Source::of(path, &metadata),
+            access: Access::Read,
+            elsewhere: false,
+        }));
+    }
     let Some(real) = present(look::real(path), path)? else { return Ok(None) };
     let is_shown =
         real.starts_with("/usr") || ETC.iter().any(|name| real.starts_with(Path::new("/etc").join(name)));
@@ -132,9 +150,12 @@ fn etc_node(path: &Path) -> Result<Option<Node>, Problem> {
 }
 
 fn etc(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) -> Result<(), Problem> {
+    let etc = Path::new("/etc");
+    // A link would make every path below it another.
+    let real = if present(look::at(etc), etc)?.is_some_and(|etc| etc.is_dir()) { etc } else { Path::new("") };
     for name in ETC {
-        let path = Path::new("/etc").join(name);
-        if let Some(node) = etc_node(&path)? {
+        let path = etc.join(name);
+        if let Some(node) = etc_node(&path, real)? {
             layout.put(path, Rank::Base, node);
         }
     }

@@ -64,8 +64,10 @@ pub(super) fn follow(policy: &Policy, request: &Request, name: &OsStr) -> Result
     }
     for name in policy.filesystem.toolchain.programs() {
         let outside = find_outside(OsStr::new(name), request).map_err(|mut problem| {
-            problem.message = format!("--toolchain {name}: {}", problem.message);
+            // A flag named it, or a profile: here nobody knows which.
+            problem.message = format!("the policy names the toolchain `{name}`: {}", problem.message);
             problem
+                .remedy("install it, or take it out of --toolchain, or filesystem.toolchain of the profile")
         })?;
         walk(&mut followed, policy, request, Next::by_name(name, outside))?;
     }
@@ -85,7 +87,7 @@ pub(super) fn follow(policy: &Policy, request: &Request, name: &OsStr) -> Result
 
 fn no_host(name: &str) -> Problem {
     let why = format!("the toolchain of `{name}` needs the host's libraries, which this base does not show");
-    Problem::request("toolchain", why).remedy("use --base host, or leave --toolchain out")
+    Problem::request("toolchain", why).remedy("--base host shows them; --toolchain none does without")
 }
 
 /// A program that is to be followed.

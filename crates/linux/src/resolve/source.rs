@@ -38,7 +38,8 @@ impl Source {
         Ok(Self::of(path, &metadata))
     }
 
-    fn of(path: &Path, metadata: &Metadata) -> Self {
+    /// What was seen at a path that has no symlinks in it.
+    pub(crate) fn of(path: &Path, metadata: &Metadata) -> Self {
         Self {
             path: path.to_owned(),
             device: metadata.dev(),

@@ -163,6 +163,10 @@ pub(super) struct ProcessSection {
     /// Host name inside; `ringfence` when not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hostname: Option<String>,
+    /// When the other side of standard input is closed, the grace begins, then everything is killed; otherwise that ends
+    /// nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) end_with_stdin: Option<bool>,
 }
 
 /// Says nothing.

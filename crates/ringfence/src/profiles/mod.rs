@@ -19,6 +19,7 @@ use ringfence_policy::{
     BUILTIN_PROFILES, Capability, Facts, Format, Mistakes, OciFilter, Policy, Problem, Profile,
 };
 
+use read::FileText;
 pub use read::{LARGEST, sha256};
 pub use search::Listed;
 pub use trust::Trusted;
@@ -112,6 +113,7 @@ enum Demand {
 }
 
 /// What is being read, outermost first, and what was read.
+#[derive(Default)]
 struct Reading {
     within: Vec<PathBuf>,
     files: Vec<(PathBuf, String)>,
@@ -151,7 +153,7 @@ impl Profiles {
     /// # Errors
     /// There is none, there are two, it may not be believed, or it is wrong.
     pub fn find(&self, word: &str) -> Result<Found, Problem> {
-        let mut reading = Reading { within: Vec::new(), files: Vec::new(), trusting: false };
+        let mut reading = Reading::default();
         let (profile, origin) = self.find_within(word, &self.directory, Demand::Named, &mut reading)?;
         let files = reading.files.into_iter().map(|(path, _)| path).collect();
         Ok(Found { profile, origin, word: word.to_owned(), files })
@@ -183,6 +185,17 @@ impl Profiles {
     /// Reads one file, and what it extends.
     fn load(&self, path: &Path, demand: Demand, reading: &mut Reading) -> Result<Profile, Problem> {
         let file = read::read(path, demand != Demand::Named)?;
+        self.take(path, file, demand, reading)
+    }
+
+    /// Takes what was read of a file, and reads what it extends.
+    fn take(
+        &self,
+        path: &Path,
+        file: FileText,
+        demand: Demand,
+        reading: &mut Reading,
+    ) -> Result<Profile, Problem> {
         if reading.within.contains(&file.path) {
             let message = format!("the profile `{}` extends itself, through what it extends", path.display());
             return Err(Problem::request("profile", message)
@@ -197,8 +210,8 @@ impl Profiles {
             self.check_trusted(&file)?;
         }
         let shown = path.strip_prefix(&self.directory).unwrap_or(path);
-        let profile =
-            Profile::parse(&file.text, format_of(path)).map_err(|mistakes| mistakes.in_file(shown))?;
+        let profile = Profile::parse(&file.text, format_of(path, &file.text))
+            .map_err(|mistakes| mistakes.in_file(shown))?;
         let folder = file.path.parent().unwrap_or(Path::new("/")).to_owned();
         reading.within.push(file.path.clone());
         reading.files.push((file.path, file.sha256));
@@ -219,15 +232,16 @@ impl Profiles {
     /// It cannot be read, or what it extends cannot.
     pub fn check(&self, file: &Path) -> Result<Checked, Problem> {
         let path = self.directory.join(file);
-        let text = read::read(&path, false)?.text;
-        let format = format_of(&path);
-        let checked = if format == Format::Json && OciFilter::is_one(&text) {
-            OciFilter::parse(&text, &facts(BTreeSet::new())).map(OciFilter::into_notes)
+        let read = read::read_given(&path, &self.directory)?;
+        let format = format_of(&path, &read.text);
+        let is_filter = format == Format::Json && OciFilter::is_one(&read.text);
+        let checked = if is_filter {
+            OciFilter::parse(&read.text, &facts(BTreeSet::new())).map(OciFilter::into_notes)
         } else {
-            Profile::parse(&text, format).map(|profile| profile.notes().to_vec())
+            Profile::parse(&read.text, format).map(|profile| profile.notes().to_vec())
         };
-        if checked.is_ok() && !OciFilter::is_one(&text) {
-            self.find(&path.to_string_lossy())?;
+        if checked.is_ok() && !is_filter {
+            self.take(&path, read, Demand::Named, &mut Reading::default())?;
         }
         Ok(checked.map_err(|mistakes| mistakes.in_file(file)))
     }
@@ -239,8 +253,8 @@ impl Profiles {
     /// It cannot be read, or it is wrong.
     pub fn import(&self, file: &Path) -> Result<(Profile, Vec<String>), Problem> {
         let path = self.directory.join(file);
-        let text = read::read(&path, false)?.text;
-        let format = format_of(&path);
+        let text = read::read_given(&path, &self.directory)?.text;
+        let format = format_of(&path, &text);
         let wrong = |mistakes: Mistakes| mistakes.in_file(file);
         if format == Format::Json && OciFilter::is_one(&text) {
             let filter = OciFilter::parse(&text, &facts(BTreeSet::new())).map_err(wrong)?;
@@ -277,9 +291,15 @@ fn is_path(word: &str) -> bool {
     word.contains('/') || [".json", ".toml"].iter().any(|end| word.len() > end.len() && word.ends_with(end))
 }
 
-/// TOML where the name says so; else JSON.
-fn format_of(path: &Path) -> Format {
-    if path.extension().is_some_and(|end| end == "toml") { Format::Toml } else { Format::Json }
+/// TOML where the name says so, else JSON; without a file's name it is JSON where it begins as JSON does.
+fn format_of(path: &Path, text: &str) -> Format {
+    let toml = match path.extension() {
+        Some(end) => end == "toml",
+        None => {
+            ["/dev", "/proc"].iter().any(|of| path.starts_with(of)) && !text.trim_start().starts_with('{')
+        }
+    };
+    if toml { Format::Toml } else { Format::Json }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use ringfence_linux::errno_name;
@@ -22,15 +22,8 @@ pub(super) struct FileText {
 
 /// Reads a profile. One that was searched for must be the caller's or root's, and nobody else may write it.
 pub(super) fn read(path: &Path, searched: bool) -> Result<FileText, Problem> {
-    let shown = path.display();
-    let wrong = |why: String| Problem::request("profile", format!("the profile `{shown}` {why}")).at(path);
-    let failed = |e: std::io::Error| {
-        let errno = e.raw_os_error().map_or_else(|| e.to_string(), errno_name);
-        let what = if e.kind() == std::io::ErrorKind::NotFound { "does not exist" } else { "cannot be read" };
-        wrong(what.to_owned())
-            .errno(errno)
-            .remedy("name a file that you can read, or a profile of `ringfence profile list`")
-    };
+    let wrong = |why: String| wrong(path, &why);
+    let failed = |e: std::io::Error| failed(path, e);
     let real = std::fs::canonicalize(path).map_err(failed)?;
     // A FIFO would make the open wait, a terminal could become ours.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -47,16 +40,51 @@ pub(super) fn read(path: &Path, searched: bool) -> Result<FileText, Problem> {
     }
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(wrong("is larger than 1 MiB, so it is no profile".to_owned()).remedy("name another file"));
+    FileText::of(path, real, bytes)
+}
+
+fn wrong(path: &Path, why: &str) -> Problem {
+    Problem::request("profile", format!("the profile `{}` {why}", path.display())).at(path)
+}
+
+fn failed(path: &Path, e: std::io::Error) -> Problem {
+    let errno = e.raw_os_error().map_or_else(|| e.to_string(), errno_name);
+    let what = if e.kind() == std::io::ErrorKind::NotFound { "does not exist" } else { "cannot be read" };
+    wrong(path, what)
+        .errno(errno)
+        .remedy("name a file that you can read, or a profile of `ringfence profile list`")
+}
+
+impl FileText {
+    /// What was read of a file, at most one byte more than [`LARGEST`].
+    fn of(named: &Path, path: PathBuf, bytes: Vec<u8>) -> Result<Self, Problem> {
+        if bytes.len() as u64 > LARGEST {
+            return Err(wrong(named, "is larger than 1 MiB, so it is no profile").remedy("name another file"));
+        }
+        let sha256 = sha256(&bytes);
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let line =
+                e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count()
+                    + 1;
+            wrong(named, &format!("is not UTF-8 (line {line})")).remedy("write it as UTF-8")
+        })?;
+        Ok(Self { path, text, sha256 })
     }
-    let sha256 = sha256(&bytes);
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let line =
-            e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
-        wrong(format!("is not UTF-8 (line {line})")).remedy("write it as UTF-8")
-    })?;
-    Ok(FileText { path: real, text, sha256 })
+}
+
+/// Reads a profile that the caller gives by a pipe (`/dev/stdin`, or a shell's `<(...)`) or by a file: once, so that
+/// nothing is left in it. What would be found beside it is looked for in `directory`.
+pub(super) fn read_given(path: &Path, directory: &Path) -> Result<FileText, Problem> {
+    let is_pipe = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+    if !is_pipe {
+        return read(path, false);
+    }
+    // Opened by the name: a pipe without one has no other path.
+    let bytes = File::open(path).and_then(|pipe| {
+        let mut bytes = Vec::new();
+        pipe.take(LARGEST + 1).read_to_end(&mut bytes).map(|_| bytes)
+    });
+    FileText::of(path, directory.join("-"), bytes.map_err(|e| failed(path, e))?)
 }
 
 fn check_owner(owner: u32, group: u32, mode: u32) -> Result<(), (String, String)> {

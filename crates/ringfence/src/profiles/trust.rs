@@ -71,7 +71,7 @@ impl Profiles {
     /// # Errors
     /// It cannot be read, it is wrong, others could change it, or nothing can be remembered.
     pub fn trust(&self, path: &Path) -> Result<Trusted, Problem> {
-        let mut reading = Reading { within: Vec::new(), files: Vec::new(), trusting: true };
+        let mut reading = Reading { trusting: true, ..Reading::default() };
         let profile = self.load(&self.directory.join(path), Demand::Trusted, &mut reading)?;
         let (file, _) = reading.files.first().cloned().unwrap_or_default();
         let location = self.trusted.as_ref().ok_or_else(nowhere)?;

@@ -1,0 +1,4 @@
+//! Hosts that cannot do it all: what `doctor` says of them, and what `run` does there.
+
+mod doctor;
+mod worse;
