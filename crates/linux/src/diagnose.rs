@@ -6,6 +6,7 @@ use ringfence_policy::{Guarantee, Problem, Reason, Rung};
 
 use crate::errno;
 use crate::host::Descent;
+use crate::landlock;
 use crate::launch::ChildStep;
 use crate::plan::Plan;
 use crate::probe::trial::{Call, Failed};
@@ -197,7 +198,7 @@ fn kernel_error(step: Option<&Step>, number: i32) -> Problem {
     }
     let problem = setup("step", format!("cannot {shown}")).errno(errno::name(number));
     let remedy = match (step, number) {
-        (Some(Step::LandlockRestrict { .. }), libc::E2BIG) => {
+        (Some(Step::Landlock(landlock::Step::Restrict { .. })), libc::E2BIG) => {
             "16 sandboxes of Landlock are around this process already, and the kernel takes no more: end some"
         }
         (Some(Step::Keyring), libc::EDQUOT) => {

@@ -3,13 +3,16 @@
 //! An ordinary user is mapped to themselves. Host root is not special: the program gets an unprivileged host
 //! id that nobody else has, because even without a capability root's id owns root's files.
 
-use ringfence_policy::{Guarantee, HostUser, IdMap, Policy, Problem, Refusal};
+use ringfence_policy::{Guarantee, HostUser, IdMap, Policy, Problem, Reason, Refusal};
 
 use crate::host::Host;
 use crate::resolve::accounts;
 
 /// CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN: what root needs to write another's map and to map a mount's ids.
 const ROOT_NEEDS: [u32; 3] = [6, 7, 21];
+
+/// CAP_SETFCAP: the kernel maps user 0 into a new namespace for who has it, and for nobody else (user_namespaces(7)).
+const MAPS_USER_0: [u32; 1] = [31];
 
 /// First of the host ids that `auto` picks from: above what system services and containers are given
 /// (systemd's UIDS-GIDS documentation: the range from here to 2^31 - 1 belongs to nobody).
@@ -70,6 +73,11 @@ impl Identity {
         if policy.process.user != HostUser::Auto {
             let why = "--user chooses a host identity, which only root can give".to_owned();
             return Err(Problem::request("user", why).remedy("for ids inside use --uid and --gid"));
+        }
+        if host.uid == 0 && !host.can(&MAPS_USER_0) {
+            let why = "user 0 lacks CAP_SETFCAP here, so it can make no user namespace with itself in it";
+            let remedy = "run it as another user of this container, or give the container CAP_SETFCAP";
+            return Err(Problem::new(Reason::Refused, "namespaces", why.to_owned()).remedy(remedy));
         }
         let me = |inside, outside| vec![Extent { inside, outside, count: 1 }];
         let single = Self {
@@ -258,12 +266,16 @@ mod tests {
     #[test]
     fn root_that_cannot_shed_its_identity_is_refused_unless_waived() {
         let mut policy = Policy::builtin("default").unwrap();
-        let weak = host(0, 0, &ALL_IDS);
+        let weak = host(0, 1 << MAPS_USER_0[0], &ALL_IDS);
         let problem = Identity::decide(&policy, &weak, 7).unwrap_err();
         assert!(problem.to_string().contains("--allow-degraded=host-root"), "{problem}");
         policy = policy.waive(Guarantee::HostRoot);
         let identity = Identity::decide(&policy, &weak, 7).unwrap();
         assert_eq!(identity.users, [Extent { inside: 0, outside: 0, count: 1 }]);
+        for ids in [&ALL_IDS[..], &[(0, 1000, 1)]] {
+            let problem = Identity::decide(&policy, &host(0, 0, ids), 7).unwrap_err();
+            assert!(problem.to_string().contains("CAP_SETFCAP"), "{problem}");
+        }
     }
 
     #[test]

@@ -296,14 +296,7 @@ fn second_layer(steps: &mut Vec<Step>, policy: &Policy, resolved: &Resolved, hos
     // Only where the commands are named does it matter from which mount something is executed.
     let no_exec = (!policy.filesystem.commands.is_empty()).then_some(&no_exec);
     let ruleset = landlock::ruleset(&resolved.layout, host.landlock?, no_exec)?;
-    let (handled, scopes) = (ruleset.handled, ruleset.scopes);
-    steps.push(Step::LandlockRuleset { handled, scopes });
-    for rule in &ruleset.rules {
-        steps.push(Step::LandlockAllow { path: rule.path.clone(), rights: rule.rights });
-    }
-    let (for_reading, for_writing) = (ruleset.passed_for_reading, ruleset.passed_for_writing);
-    steps.push(Step::LandlockAllowPassed { for_reading, for_writing });
-    steps.push(Step::LandlockAllowQueues { rights: ruleset.queues });
+    steps.extend(ruleset.made().map(Step::Landlock));
     Some(ruleset)
 }
 
@@ -454,10 +447,7 @@ fn become_the_program(
         Step::VerifyProcess,
         Step::VerifyProgram { path: path.clone(), file: resolved.program_file },
     ]);
-    if let Some(Ruleset { abi, rules, proof, .. }) = layers.ruleset {
-        let (abi, rules, proof) = (*abi, rules.len(), proof.clone());
-        steps.push(Step::LandlockRestrict { abi, rules, proof });
-    }
+    steps.extend(layers.ruleset.map(|ruleset| Step::Landlock(ruleset.put_on())));
     if let Some(program) = layers.filters.and_then(|filters| filters.exec_once.clone()) {
         steps.push(Step::ExecOnce { program });
     }

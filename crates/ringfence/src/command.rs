@@ -232,7 +232,11 @@ impl Command {
     /// Starts what was planned.
     fn spawn_from(&mut self, plan: impl FnOnce(&Self) -> Result<Plan, Problem>) -> Result<Child, Failure> {
         let mut report = self.begin_report();
-        match plan(self).and_then(|plan| self.launch(plan, &report)) {
+        // First: of many that wait and are cancelled none is worth a look at the host.
+        match not_cancelled(&self.once.cancellations)
+            .and_then(|()| plan(self))
+            .and_then(|plan| self.launch(plan, &report))
+        {
             Ok(started) => Ok(Child::new(started, report)),
             Err(problem) => {
                 report.exit.reason = problem.reason;
@@ -245,11 +249,7 @@ impl Command {
     fn launch(&mut self, plan: Plan, report: &Report) -> Result<Started, Problem> {
         let kinds = std::mem::replace(&mut self.streams, [Kind::Inherit, Kind::Inherit, Kind::Inherit]);
         let once = std::mem::take(&mut self.once);
-        if once.cancellations.iter().any(Cancellation::is_cancelled) {
-            let problem =
-                Problem::new(Reason::Killed, "cancelled", "it was cancelled before it began".into());
-            return Err(problem);
-        }
+        not_cancelled(&once.cancellations)?;
         let ways = Ways {
             counted: plan.steps.output_limit().is_some(),
             ends_with_input: once.ends_with_input || self.policy.process.end_with_stdin,
@@ -325,6 +325,13 @@ impl Command {
         report.name.clone_from(&self.name);
         report
     }
+}
+
+fn not_cancelled(words: &[Cancellation]) -> Result<(), Problem> {
+    if words.iter().any(Cancellation::is_cancelled) {
+        return Err(Problem::new(Reason::Killed, "cancelled", "it was cancelled before it began".to_owned()));
+    }
+    Ok(())
 }
 
 /// The report of a run that ended before it could begin: whatever is known of it, and the problem.
