@@ -29,6 +29,8 @@ mod relay;
 mod resolve;
 mod rlimits;
 mod signals;
+#[cfg(test)]
+mod spec;
 mod stack;
 mod step;
 mod supervise;
