@@ -2,4 +2,5 @@
 
 mod doctor;
 mod nested;
+mod waivers;
 mod worse;

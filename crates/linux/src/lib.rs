@@ -29,6 +29,8 @@ mod relay;
 mod resolve;
 mod rlimits;
 mod signals;
+#[cfg(test)]
+mod spec;
 mod stack;
 mod step;
 mod supervise;
@@ -36,6 +38,7 @@ mod verdict;
 mod why;
 
 pub use cancel::Cancellation;
+pub use cgroup::Freezer;
 pub use errno::name as errno_name;
 pub use host::{Descent, Host};
 pub use launch::{Streams, launch};

@@ -55,6 +55,11 @@ pub(crate) fn rows(
         ),
     ]);
     rows.extend(host_root(identity));
+    for row in rows.iter_mut().filter(|row| row.status != Status::Enforced) {
+        if let Some(file) = policy.waived_by.get(&row.guarantee) {
+            row.detail = format!("{}; waived by {}", row.detail, file.display());
+        }
+    }
     rows
 }
 

@@ -15,17 +15,27 @@ use crate::probe::trial::{Call, Failed, Named as _, in_child};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lack {
     pub(crate) why: String,
+    /// What the kernel answered, by name, where that says more.
+    pub(crate) errno: Option<String>,
     pub(crate) remedy: String,
 }
 
 impl Lack {
     pub(crate) fn new(why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { why: why.into(), remedy: remedy.into() }
+        Self { why: why.into(), errno: None, remedy: remedy.into() }
+    }
+
+    /// With what the kernel answered.
+    pub(crate) fn said(self, error: impl Into<std::io::Error>) -> Self {
+        let error = error.into();
+        let name = error.raw_os_error().map_or_else(|| error.to_string(), crate::errno::name);
+        Self { errno: Some(name), ..self }
     }
 
     /// For it a guarantee cannot be given.
     pub(crate) fn refusal(&self, guarantee: Guarantee) -> Problem {
-        Refusal { guarantee, why: self.why.clone(), remedy: Some(self.remedy.clone()) }.into()
+        let refusal = Refusal { guarantee, why: self.why.clone(), remedy: Some(self.remedy.clone()) };
+        Problem { errno: self.errno.clone(), ..refusal.into() }
     }
 }
 

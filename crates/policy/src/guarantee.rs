@@ -67,6 +67,12 @@ impl Guarantee {
         Self::HostRoot,
     ];
 
+    /// Does it need something from the host, which a host may lack?
+    #[must_use]
+    pub const fn is_waivable(self) -> bool {
+        !matches!(self, Self::Fds | Self::Environment)
+    }
+
     /// The name as flags and reports spell it.
     #[must_use]
     pub const fn name(self) -> &'static str {
