@@ -73,7 +73,7 @@ impl Identity {
             return Err(Problem::request("user", why).remedy("for ids inside use --uid and --gid"));
         }
         if host.uid == 0 && !why::may_map_user_0(host.capabilities) {
-            let Lack { why, remedy } = why::user_0();
+            let Lack { why, remedy, .. } = why::user_0();
             return Err(Problem::new(Reason::Refused, "namespaces", why).remedy(remedy));
         }
         let me = |inside, outside| vec![Extent { inside, outside, count: 1 }];
