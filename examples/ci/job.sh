@@ -4,6 +4,8 @@
 #
 #   MIRROR    where the sources come from
 #   REPORTS   a folder for the reports, outside of the project: no step can write there
+#   FLAGS     for every step, where the host needs them: in a container whose engine covers /proc (Docker's default),
+#             `--allow-degraded processes`; `ringfence doctor` says so
 set -u
 failed=0
 
@@ -11,7 +13,8 @@ failed=0
 step() {
     name=$1
     shift
-    ringfence run -p ./ci.toml --report "$REPORTS/$name.json" "$@"
+    # shellcheck disable=SC2086 # they are words
+    ringfence run -p ./ci.toml ${FLAGS-} --report "$REPORTS/$name.json" "$@"
     status=$?
     echo "$name: $status"
     [ "$status" -eq 0 ] || failed=1

@@ -90,6 +90,34 @@ fn a_run_with_a_layer_off_fails() {
     }
 }
 
+/// The same for what a cgroup holds, which is read from outside.
+#[test]
+fn a_run_with_other_limits_fails() {
+    if !tracing_works() || !support::has_cgroups("other limits") {
+        return;
+    }
+    let limits = |memory, pids| [["--memory", memory], ["--pids", pids], ["--cpus", "0.5"]].concat();
+    let run = |memory, pids| {
+        let place = Place::limited(&limits(memory, pids))?;
+        let (seen, _) = place.record();
+        assert_eq!(seen.status, 0, "{seen:#?}");
+        Ok::<_, String>((place.reference(&seen), seen))
+    };
+    let (reference, same) = match run("64M", "8") {
+        Ok(run) => run,
+        Err(why) => return support::not_reachable("other limits", &why),
+    };
+    let failure = injection(Fault::FalseSuccess);
+    assert_eq!(judge(&reference, Some(&failure), &same), Ok(Ended::Ran), "control: the same limits pass");
+    for (memory, pids) in [("65M", "8"), ("64M", "9")] {
+        let (_, other) = run(memory, pids).unwrap();
+        assert!(judge(&reference, Some(&failure), &other).is_err(), "{memory}, {pids}: {other:#?}");
+    }
+    let held = same.stdout.lines().find(|line| line.starts_with("held by ") && line.contains(" 67108864"));
+    let lifted = Seen { stdout: same.stdout.replace(held.expect("the limit of memory"), ""), ..same.clone() };
+    assert!(judge(&reference, Some(&failure), &lifted).is_err(), "{lifted:#?}");
+}
+
 #[test]
 fn a_refusal_that_leaves_anything_out_fails() {
     if !tracing_works() {

@@ -26,6 +26,7 @@ pub(crate) fn attempt(words: &[&str]) -> Option<String> {
         },
         ["eat-with-children", bytes] => eat_with_children(number(bytes)),
         ["fork-bomb", milliseconds] => fork_bomb(Duration::from_millis(number(milliseconds))),
+        ["run-away", milliseconds] => run_away(Duration::from_millis(number(milliseconds))),
         ["zombies"] => zombies(),
         ["burn-cpu", milliseconds] => {
             burn(Duration::from_millis(number(milliseconds)));
@@ -91,6 +92,25 @@ fn fork_bomb(time: Duration) -> String {
         std::process::exit(0);
     }
     last
+}
+
+/// Sixteen that fork and end, again and again: each is elsewhere when somebody looks for it.
+fn run_away(time: Duration) -> String {
+    let end = Instant::now() + time;
+    for _ in 0..16 {
+        // SAFETY: one thread in every copy.
+        if unsafe { libc::fork() } == 0 {
+            while Instant::now() < end {
+                // SAFETY: as above. Where there is no room it goes on as it is.
+                if unsafe { libc::fork() } > 0 {
+                    std::process::exit(0);
+                }
+            }
+            std::process::exit(0);
+        }
+    }
+    std::thread::sleep(time);
+    "ok".to_owned()
 }
 
 /// Children that end and are not waited for.

@@ -29,6 +29,18 @@ enum Place {
     Container {
         cgroups: bool,
     },
+    /// As an engine's when it was told nothing: parts of /proc are covered too.
+    Covered,
+}
+
+impl Place {
+    /// What every step is given there.
+    const fn flags(self) -> &'static str {
+        match self {
+            Self::Covered => "--allow-degraded processes",
+            Self::Machine | Self::Container { .. } => "",
+        }
+    }
 }
 
 /// A project that is checked out, with its job.
@@ -77,11 +89,7 @@ impl Project {
 
     /// Runs words there, from the project's folder.
     fn run(&self, words: &[&str], mirror: &str) -> Outcome {
-        let mut line = Vec::new();
-        if let Place::Container { cgroups } = self.place {
-            line.extend(container(&self.scene.path(""), cgroups));
-        }
-        self.finish(line, words, mirror)
+        self.finish(container(&self.scene.path(""), self.place), words, mirror)
     }
 
     /// Runs words behind others.
@@ -91,7 +99,10 @@ impl Project {
         command.args(&line[1..]).current_dir(self.scene.path("project")).env_clear();
         command.env("PATH", format!("{}:/usr/bin:/bin", self.scene.path("bin").display()));
         command.env("HOME", self.scene.home()).env("RINGFENCE_RUNTIME_DIR", self.scene.runtime());
-        command.env("MIRROR", mirror).env("REPORTS", self.scene.path("reports"));
+        command
+            .env("FLAGS", self.place.flags())
+            .env("MIRROR", mirror)
+            .env("REPORTS", self.scene.path("reports"));
         command.env("PROBE", probe()).stdin(std::process::Stdio::null());
         finish(command, Duration::from_secs(300))
     }
@@ -105,8 +116,11 @@ impl Project {
     }
 }
 
-/// The words before a command that runs in a container. A proc of its own, uncovered, lets sandboxes be made in it.
-fn container(shared: &Path, cgroups: bool) -> Vec<String> {
+/// The words before a command that runs there.
+fn container(shared: &Path, place: Place) -> Vec<String> {
+    if place == Place::Machine {
+        return Vec::new();
+    }
     let user = spare_user();
     let mut line = String::new();
     if is_root() {
@@ -114,8 +128,11 @@ fn container(shared: &Path, cgroups: bool) -> Vec<String> {
     }
     line += "bwrap --unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try --cap-drop ALL \
              --ro-bind / / --dev /dev --proc /proc --tmpfs /run --die-with-parent --new-session";
-    if !cgroups {
+    if place == (Place::Container { cgroups: false }) {
         line += " --tmpfs /sys";
+    }
+    if place == Place::Covered {
+        line += " --tmpfs /proc/fs --ro-bind /proc/sys /proc/sys";
     }
     let mut words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
     let shared = shared.display().to_string();
@@ -155,8 +172,8 @@ fn mirror() -> String {
     format!("http://{address}")
 }
 
-const PLACES: [Place; 3] =
-    [Place::Machine, Place::Container { cgroups: true }, Place::Container { cgroups: false }];
+const PLACES: [Place; 4] =
+    [Place::Machine, Place::Container { cgroups: true }, Place::Container { cgroups: false }, Place::Covered];
 
 /// The policy by its hash, and what holds each guarantee: but for the one that only a sandbox of root has.
 fn held(report: &Value) -> (String, BTreeMap<String, String>) {
@@ -190,6 +207,11 @@ fn a_job_of_three_steps_is_the_same_on_the_machine_and_in_a_container() {
             (&reports["build"]["policy"]["network"], &reports["test"]["policy"]["network"]),
             (&"none".into(), &"none".into())
         );
+        if place == Place::Covered {
+            assert!(reports.values().all(|report| report["rung"] == "nested"));
+            assert_eq!(held_by(&reports["build"], "processes"), "partial");
+            continue;
+        }
         all.push(
             reports.iter().map(|(name, report)| (name.clone(), held(report))).collect::<BTreeMap<_, _>>(),
         );
@@ -313,13 +335,19 @@ fn user_0_of_a_container_is_told_what_it_lacks() {
         return;
     }
     let mut project = Project::new(JOB);
-    project.move_to(Place::Container { cgroups: false });
-    let user_0 = |more: &[&str]| {
-        let mut line = container(&project.scene.path(""), false);
+    let place = Place::Container { cgroups: false };
+    project.move_to(place);
+    let user_0 = |more: &[&str], words: &str| {
+        let mut line = container(&project.scene.path(""), place);
         line.extend(["--uid", "0", "--gid", "0"].iter().chain(more).map(|word| (*word).to_owned()));
-        project.finish(line, &["ringfence", "run", "-p", "./ci.toml", "--", "id", "-u"], "")
+        project.finish(line, &["/bin/sh", "-c", words], "")
     };
-    user_0(&[]).expect_refusal(&["user 0 lacks CAP_SETFCAP", "as another user", "give the container"]);
-    let control = user_0(&["--cap-add", "CAP_SETFCAP"]);
+    let run = "ringfence run -p ./ci.toml -- id -u";
+    user_0(&[], run).expect_refusal(&["user 0 lacks CAP_SETFCAP", "as another user", "give the container"]);
+    let doctor = user_0(&[], "ringfence doctor");
+    assert!(doctor.status == 1 && doctor.stdout.contains("user 0 lacks CAP_SETFCAP"), "{doctor:#?}");
+    let control = user_0(&["--cap-add", "CAP_SETFCAP"], run);
     assert_eq!((control.status, control.stdout.as_str()), (0, "0\n"), "{control:#?}");
+    let doctor = user_0(&["--cap-add", "CAP_SETFCAP"], "ringfence doctor");
+    assert!(doctor.status == 0 && !doctor.stdout.contains("SETFCAP"), "{doctor:#?}");
 }

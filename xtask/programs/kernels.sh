@@ -13,7 +13,7 @@ find_the_disks() {
     $b mkdir -p /dev /proc /new
     $b mount -t devtmpfs none /dev
     $b mount -t proc none /proc
-    $b insmod /virtio_blk.ko
+    for driver in /drivers/*.ko; do $b insmod $driver; done
     while [ ! -b /dev/vdb ]; do $b sleep 0.1; done
     $b mount -t ext4 /dev/vda /new
     $b mkdir -p /new$here
@@ -45,7 +45,7 @@ prepare() {
 # A subtree that is the user's own, as an administrator delegates it (cgroups(7)), and a child for what starts there.
 delegate() {
     cgroups=/sys/fs/cgroup
-    for controller in cpu memory pids cpuset; do echo "+$controller" >$cgroups/cgroup.subtree_control; done
+    for controller in cpu memory pids cpuset io; do echo "+$controller" >$cgroups/cgroup.subtree_control; done
     mkdir -p $cgroups/delegated/shell
     for file in . cgroup.procs cgroup.subtree_control shell shell/cgroup.procs; do
         chown user:user "$cgroups/delegated/$file"
@@ -104,6 +104,7 @@ systemd() {
         tries=$((tries - 1))
         sleep 0.1
     done
+    tests_as 'root beside systemd' root
     bus=/run/user/1000
     tests_as 'a user with a service manager' user
     echo "guest: cgroups left: $(count_cgroups)"

@@ -103,7 +103,8 @@ macro_rules! constants {
             #[test]
             #[allow(clippy::unnecessary_cast, clippy::cast_lossless)]
             fn constants_are_libcs() {
-                $(assert_eq!(super::$name as u64, libc::$name as u64, stringify!($name));)*
+                // musl has the numbers of ioctl(2) signed.
+                $(assert_eq!(super::$name as u64, libc::$name as $type as u64, stringify!($name));)*
             }
         }
     };

@@ -7,12 +7,10 @@ use ringfence_policy::{Guarantee, HostUser, IdMap, Policy, Problem, Reason, Refu
 
 use crate::host::Host;
 use crate::resolve::accounts;
+use crate::why::{self, Lack};
 
 /// CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN: what root needs to write another's map and to map a mount's ids.
 const ROOT_NEEDS: [u32; 3] = [6, 7, 21];
-
-/// CAP_SETFCAP: the kernel maps user 0 into a new namespace for who has it, and for nobody else (user_namespaces(7)).
-const MAPS_USER_0: [u32; 1] = [31];
 
 /// First of the host ids that `auto` picks from: above what system services and containers are given
 /// (systemd's UIDS-GIDS documentation: the range from here to 2^31 - 1 belongs to nobody).
@@ -74,10 +72,9 @@ impl Identity {
             let why = "--user chooses a host identity, which only root can give".to_owned();
             return Err(Problem::request("user", why).remedy("for ids inside use --uid and --gid"));
         }
-        if host.uid == 0 && !host.can(&MAPS_USER_0) {
-            let why = "user 0 lacks CAP_SETFCAP here, so it can make no user namespace with itself in it";
-            let remedy = "run it as another user of this container, or give the container CAP_SETFCAP";
-            return Err(Problem::new(Reason::Refused, "namespaces", why.to_owned()).remedy(remedy));
+        if host.uid == 0 && !why::may_map_user_0(host.capabilities) {
+            let Lack { why, remedy, .. } = why::user_0();
+            return Err(Problem::new(Reason::Refused, "namespaces", why).remedy(remedy));
         }
         let me = |inside, outside| vec![Extent { inside, outside, count: 1 }];
         let single = Self {
@@ -266,7 +263,7 @@ mod tests {
     #[test]
     fn root_that_cannot_shed_its_identity_is_refused_unless_waived() {
         let mut policy = Policy::builtin("default").unwrap();
-        let weak = host(0, 1 << MAPS_USER_0[0], &ALL_IDS);
+        let weak = host(0, 1 << 31, &ALL_IDS);
         let problem = Identity::decide(&policy, &weak, 7).unwrap_err();
         assert!(problem.to_string().contains("--allow-degraded=host-root"), "{problem}");
         policy = policy.waive(Guarantee::HostRoot);

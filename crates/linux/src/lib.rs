@@ -38,6 +38,7 @@ mod verdict;
 mod why;
 
 pub use cancel::Cancellation;
+pub use cgroup::Freezer;
 pub use errno::name as errno_name;
 pub use host::{Descent, Host};
 pub use launch::{Streams, launch};

@@ -15,17 +15,27 @@ use crate::probe::trial::{Call, Failed, Named as _, in_child};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lack {
     pub(crate) why: String,
+    /// What the kernel answered, by name, where that says more.
+    pub(crate) errno: Option<String>,
     pub(crate) remedy: String,
 }
 
 impl Lack {
     pub(crate) fn new(why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { why: why.into(), remedy: remedy.into() }
+        Self { why: why.into(), errno: None, remedy: remedy.into() }
+    }
+
+    /// With what the kernel answered.
+    pub(crate) fn said(self, error: impl Into<std::io::Error>) -> Self {
+        let error = error.into();
+        let name = error.raw_os_error().map_or_else(|| error.to_string(), crate::errno::name);
+        Self { errno: Some(name), ..self }
     }
 
     /// For it a guarantee cannot be given.
     pub(crate) fn refusal(&self, guarantee: Guarantee) -> Problem {
-        Refusal { guarantee, why: self.why.clone(), remedy: Some(self.remedy.clone()) }.into()
+        let refusal = Refusal { guarantee, why: self.why.clone(), remedy: Some(self.remedy.clone()) };
+        Problem { errno: self.errno.clone(), ..refusal.into() }
     }
 }
 
@@ -173,6 +183,9 @@ fn refused_namespaces(kinds: &[&str]) -> Lack {
     if unshare_is_filtered() {
         return filtered("clone and unshare with namespaces");
     }
+    if user && is_root() && !sys::capget().is_ok_and(|sets| may_map_user_0(sets.effective)) {
+        return user_0();
+    }
     if is("kernel/apparmor_restrict_unprivileged_userns", "1") && !can_administer() {
         return restricted_by_apparmor();
     }
@@ -191,6 +204,22 @@ fn refused_namespaces(kinds: &[&str]) -> Lack {
     } else {
         Lack::new("a security module refuses them", "ask the administrator for a rule")
     }
+}
+
+/// CAP_SETFCAP: the kernel maps user 0 into a new namespace for who has it, and for nobody else (user_namespaces(7)).
+const SETFCAP: u32 = 31;
+
+/// May a process with these effective capabilities, which is user 0, be mapped?
+pub(crate) fn may_map_user_0(effective: u64) -> bool {
+    effective >> SETFCAP & 1 == 1
+}
+
+/// It may not.
+pub(crate) fn user_0() -> Lack {
+    Lack::new(
+        "user 0 lacks CAP_SETFCAP here, so it can make no user namespace with itself in it",
+        "run it as another user of this container, or give the container CAP_SETFCAP (Docker, Podman: --cap-add SETFCAP)",
+    )
 }
 
 fn chroot() -> Lack {
