@@ -27,9 +27,11 @@ const NAMES: [(i64, &str); 63] = named![
     symlinkat SYS_symlinkat, umask SYS_umask, umount2 SYS_umount2,
 ];
 
-const MORE_NAMES: [(i64, &str); 8] = named![
+const MORE_NAMES: [(i64, &str); 12] = named![
     uname SYS_uname, unlinkat SYS_unlinkat, wait4 SYS_wait4, waitid SYS_waitid, write SYS_write,
-    getuid SYS_getuid, eventfd2 SYS_eventfd2, unshare SYS_unshare,
+    getuid SYS_getuid, mknodat SYS_mknodat, landlock_create_ruleset SYS_landlock_create_ruleset,
+    landlock_add_rule SYS_landlock_add_rule, landlock_restrict_self SYS_landlock_restrict_self,
+    eventfd2 SYS_eventfd2, unshare SYS_unshare,
 ];
 
 /// Calls that newer architectures do not have.

@@ -47,6 +47,7 @@ fn a_fingerprint_that_lacks_anything_fails() {
         ("secure bits 0xef".to_owned(), "secure bits 0x0".to_owned()),
         ("interfaces 1".to_owned(), "interfaces 2".to_owned()),
         ("init Err(PermissionDenied)".to_owned(), "init Ok(\"\")".to_owned()),
+        (own("landlock: "), "landlock: a signal to PID 1 ok, a device EPERM".to_owned()),
         ("NSpid:\t2".to_owned(), "NSpid:\t1".to_owned()),
         (own("limit Max core file size"), String::new()),
     ];

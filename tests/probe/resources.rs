@@ -28,7 +28,10 @@ pub(crate) fn attempt(words: &[&str]) -> Option<String> {
         ["fork-bomb", milliseconds] => fork_bomb(Duration::from_millis(number(milliseconds))),
         ["run-away", milliseconds] => run_away(Duration::from_millis(number(milliseconds))),
         ["zombies"] => zombies(),
-        ["burn-cpu", milliseconds] => burn_cpu(Duration::from_millis(number(milliseconds))),
+        ["burn-cpu", milliseconds] => {
+            burn(Duration::from_millis(number(milliseconds)));
+            "burnt".to_owned()
+        }
         ["burn-on-all", threads, milliseconds] => {
             burn_on_all(number(threads), Duration::from_millis(number(milliseconds)))
         }
@@ -129,11 +132,11 @@ fn zombies() -> String {
 }
 
 /// Uses that much processor time, and says how much it was.
-fn burn_cpu(time: Duration) -> String {
+pub(crate) fn burn(time: Duration) -> Duration {
     // What this process used before its exec is the set-up's.
     let before = used();
     while used() - before < time {}
-    "burnt".to_owned()
+    used() - before
 }
 
 fn used() -> Duration {

@@ -87,6 +87,7 @@ numbers! {
     SYS_fsopen = 430 / 430,
     SYS_fsconfig = 431 / 431,
     SYS_fsmount = 432 / 432,
+    SYS_pidfd_open = 434 / 434,
     SYS_clone3 = 435 / 435,
     SYS_close_range = 436 / 436,
     SYS_openat2 = 437 / 437,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ringfence_seccomp::Program;
 
-use crate::landlock::words;
+use crate::landlock;
 use crate::resolve::{SameFile, Source};
 
 /// Flags of a mount. Every mount is nosuid besides.
@@ -52,10 +52,7 @@ pub enum Step {
     VerifyMounts,
     VerifyNamespace { name: &'static str, host: u64 },
     CloseFiles,
-    LandlockRuleset { handled: u64, scopes: u64 },
-    LandlockAllow { path: PathBuf, rights: u64 },
-    LandlockAllowPassed { for_reading: u64, for_writing: u64 },
-    LandlockAllowQueues { rights: u64 },
+    Landlock(landlock::Step),
     Fork,
     Session,
     Streams,
@@ -66,7 +63,6 @@ pub enum Step {
     Signals,
     VerifyProcess,
     VerifyProgram { path: PathBuf, file: SameFile },
-    LandlockRestrict { abi: u32, rules: usize, proof: Option<PathBuf> },
     ExecOnce { program: Program },
     Announce,
     Filter { program: Program, summary: String },
@@ -153,18 +149,7 @@ impl fmt::Display for Step {
             Self::VerifyMounts => f.write_str("verify every mount"),
             Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is its own"),
             Self::CloseFiles => f.write_str("close inherited files"),
-            Self::LandlockRuleset { .. } => {
-                f.write_str("make a Landlock ruleset: what no rule allows will be refused")
-            }
-            Self::LandlockAllow { path, rights } => {
-                write!(f, "allow by Landlock, in {}: {}", path.display(), words(*rights))
-            }
-            Self::LandlockAllowPassed { .. } => {
-                f.write_str("allow by Landlock to open passed files anew, as they are open")
-            }
-            Self::LandlockAllowQueues { rights } => {
-                write!(f, "allow by Landlock, in message queues of its own: {}", words(*rights))
-            }
+            Self::Landlock(step) => step.fmt(f),
             Self::Fork => f.write_str("start the program's process; what follows is its own"),
             Self::Session => f.write_str("lead a session of its own"),
             Self::Streams => f.write_str("put the three streams in place"),
@@ -176,9 +161,6 @@ impl fmt::Display for Step {
             Self::VerifyProcess => f.write_str("verify capabilities, ids, groups, no_new_privs, signals"),
             Self::VerifyProgram { path, .. } => {
                 write!(f, "verify that {} is the file that was found", path.display())
-            }
-            Self::LandlockRestrict { abi, rules, .. } => {
-                write!(f, "restrict files by Landlock (ABI {abi}, {rules} rules), and prove it")
             }
             Self::ExecOnce { .. } => {
                 f.write_str("have PID 1 answer every exec: the program's own, and no other")

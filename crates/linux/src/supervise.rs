@@ -19,6 +19,7 @@ use crate::cancel::Cancellation;
 use crate::cgroup::{Account, Cgroup};
 use crate::diagnose;
 use crate::errno;
+use crate::host::Descent;
 use crate::plan::Plan;
 use crate::pump::Pump;
 use crate::relay::{Relay, readable, timespec};
@@ -168,6 +169,17 @@ impl Running {
 
     pub(crate) fn control(&self) -> BorrowedFd<'_> {
         self.control.as_fd()
+    }
+
+    /// Waits until the set-up has ended. Answers the next rung, where it failed for something that this one cannot do
+    /// without here. Call it before there is anything to relay: nothing of the streams is moved.
+    pub fn next_rung(&mut self) -> Option<Descent> {
+        while !self.ready && self.final_record.is_none() && !self.closed {
+            self.turn(None, None);
+        }
+        let record = self.final_record.filter(|record| record.kind == RecordKind::Failed as u32)?;
+        let step = self.plan.steps.get(usize::try_from(record.step).ok()?)?;
+        diagnose::descent(step, record.errno)
     }
 
     /// Adds a stream that [`wait`](Self::wait) moves.

@@ -19,7 +19,7 @@ use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem, Refusal};
+use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem};
 
 pub(crate) use find::find;
 pub use freeze::Freezer;
@@ -161,9 +161,7 @@ pub(crate) fn decide(policy: &Policy, found: &Found) -> Result<Held, Problem> {
             continue;
         }
         if !policy.waived.contains(&controller.guarantee()) {
-            let (why, remedy) = (lack.why.clone(), Some(lack.remedy.clone()));
-            let refused = Problem::from(Refusal { guarantee: controller.guarantee(), why, remedy });
-            return Err(Problem { errno: lack.errno.clone(), ..refused });
+            return Err(lack.refusal(controller.guarantee()));
         }
         held.waived.insert(*controller);
     }
