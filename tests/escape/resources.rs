@@ -257,7 +257,7 @@ fn manager(words: &[&str]) -> std::process::Output {
 /// What holds a cgroup, and who is in it.
 fn state(folder: &std::path::Path) -> Vec<String> {
     let files =
-        ["cgroup.procs", "memory.max", "memory.oom.group", "pids.max", "cpu.max", "cgroup.controllers"];
+        ["cgroup.procs", "memory.max", "pids.max", "cpu.max", "memory.oom.group", "cgroup.controllers"];
     let read = |file| std::fs::read_to_string(folder.join(file)).unwrap_or_else(|e| e.to_string());
     files.into_iter().map(read).collect()
 }

@@ -54,13 +54,13 @@ fn best(hierarchies: &[Hierarchy], wanted: &BTreeSet<Controller>) -> Found {
     let fewest = |found: &Found| (found.lacking.len(), found.place.is_none());
     #[cfg(feature = "systemd")]
     let second = second.map(|found| match found.place {
-        None if !rustix::process::geteuid().is_root() => by_manager(hierarchies, wanted, found),
+        None => by_manager(hierarchies, wanted, found),
         _ => found,
     });
     first.into_iter().chain(second).min_by_key(fewest).unwrap_or_else(|| v1::find(hierarchies, wanted))
 }
 
-/// What the user's service manager can do, where nothing is delegated. Without one the first reasons are told.
+/// What the service manager of this user, or of the host, can do, where nothing is delegated. Without one the first reasons are told.
 #[cfg(feature = "systemd")]
 fn by_manager(hierarchies: &[Hierarchy], wanted: &BTreeSet<Controller>, delegated: Found) -> Found {
     let second = hierarchies.iter().find(|hierarchy| hierarchy.controllers.is_none());

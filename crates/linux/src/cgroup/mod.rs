@@ -102,7 +102,7 @@ impl Place {
             Self::V2(_) => "cgroup v2",
             Self::V1(_) => "cgroup v1",
             #[cfg(feature = "systemd")]
-            Self::Systemd(_) => "cgroup v2 by systemd's user manager",
+            Self::Systemd(_) => "cgroup v2 by systemd",
         }
     }
 }

@@ -1,6 +1,6 @@
-//! systemd's user manager: it makes a transient scope around PID 1 while that waits, because this user may not move a
-//! process out of a session of its own accord (org.freedesktop.systemd1(5), StartTransientUnit). The caller stays
-//! where it is.
+//! systemd's user manager, or the host's own for root: it makes a transient scope around PID 1 while that waits, because a
+//! user may not move a process out of a session of its own accord, and root's next folder is the host's root, which is
+//! systemd's (org.freedesktop.systemd1(5), StartTransientUnit). The caller stays where it is.
 
 use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
@@ -48,7 +48,7 @@ pub(super) fn find(hierarchy: &Hierarchy, wanted: &BTreeSet<Controller>) -> Foun
     let names = wanted.iter().filter_map(|controller| controller.second_name());
     match names.into_iter().find(|name| there.iter().all(|there| there != name)) {
         None => {
-            let place = Place { socket, slice: group.join("app.slice") };
+            let place = Place { socket, slice: group.join(slice()) };
             Found { place: Some(super::Place::Systemd(place)), lacking: [].into() }
         }
         Some(name) => {
@@ -58,8 +58,21 @@ pub(super) fn find(hierarchy: &Hierarchy, wanted: &BTreeSet<Controller>) -> Foun
     }
 }
 
-/// The session bus of this user, where the login put it.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Where scopes of no session belong (systemd.special(7)).
+fn slice() -> &'static str {
+    if is_root() { "system.slice" } else { "app.slice" }
+}
+
+/// The session bus of this user, where the login put it; root's is the host's.
 fn socket() -> Option<PathBuf> {
+    if is_root() {
+        let there = Path::new("/run/systemd/system").is_dir();
+        return there.then(|| PathBuf::from("/run/dbus/system_bus_socket")).filter(|socket| socket.exists());
+    }
     let user = rustix::process::geteuid().as_raw();
     let named = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let folders = named.into_iter().chain([PathBuf::from(format!("/run/user/{user}"))]);
@@ -134,7 +147,7 @@ impl Group {
     fn properties(&self, process: i32) -> Vec<(String, Value)> {
         let mut properties = vec![
             ("Description".to_owned(), Value::Text("a sandbox of ringfence".to_owned())),
-            ("Slice".to_owned(), Value::Text("app.slice".to_owned())),
+            ("Slice".to_owned(), Value::Text(slice().to_owned())),
             ("CollectMode".to_owned(), Value::Text("inactive-or-failed".to_owned())),
             ("Delegate".to_owned(), Value::Truth(true)),
             ("PIDs".to_owned(), Value::List(vec![process.unsigned_abs()])),
@@ -215,7 +228,7 @@ impl Group {
         let failed = |what: String| {
             Problem::new(Reason::Setup, "cgroup", what)
                 .at(&self.folder)
-                .remedy("see `systemctl --user status` and the manager's log; nothing was run")
+                .remedy("see `systemctl status` (`--user`) and the manager's log; nothing was run")
         };
         self.start(process).map_err(|why| failed(format!("systemd makes no scope: {why}")))?;
         let end = Instant::now() + PATIENCE;

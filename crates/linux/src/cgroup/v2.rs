@@ -54,10 +54,14 @@ pub(super) fn find(hierarchy: &Hierarchy, wanted: &BTreeSet<Controller>) -> Foun
     Found { place: None, lacking: wanted.iter().map(|controller| (*controller, lack.clone())).collect() }
 }
 
-/// Slices and the user manager's own folder are systemd's, whoever owns the files.
+/// Slices and the user manager's own folder are systemd's, whoever owns the files, and so is the root where it manages the
+/// host: a controller that only we gave to the root's children it takes from them again.
 fn is_systemds(folder: &Path) -> bool {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(".slice") || (name.starts_with("user@") && name.ends_with(".service"))
+    let is_root = || matches!(folder.join("cgroup.type").try_exists(), Ok(false));
+    name.ends_with(".slice")
+        || (name.starts_with("user@") && name.ends_with(".service"))
+        || (Path::new("/run/systemd/system").is_dir() && is_root())
 }
 
 fn look(folder: &Path, wanted: &BTreeSet<Controller>) -> Result<Place, Lack> {
