@@ -174,25 +174,25 @@ fn a_cgroup_is_gone_with_its_sandbox_whatever_ends_it() {
         let of_manager = |folder: &std::path::PathBuf| folder.extension().is_some_and(|end| end == "scope");
         let own: Vec<_> = cgroups_of(Some(id)).into_iter().filter(|folder| !of_manager(folder)).collect();
         assert!(own.is_empty(), "{words:?}: {own:?}");
-        wait_for("a scope is gone", Duration::from_secs(10), || cgroups_of(Some(id)).is_empty());
+        wait_for("a scope is gone", Duration::from_secs(60), || cgroups_of(Some(id)).is_empty());
     }
     // A killed supervisor's is swept by the next run; a living one's stays.
     let (mut killed, mut living) = (start(&["/bin/sleep", "30"]), start(&["/bin/sleep", "30"]));
     let (dead, alive) = (killed.id(), living.id());
-    wait_for("both have theirs", Duration::from_secs(10), || {
+    wait_for("both have theirs", Duration::from_secs(60), || {
         [dead, alive].iter().all(|id| cgroups_of(Some(*id)).iter().any(|folder| populated(folder)))
     });
     killed.kill().unwrap();
     killed.wait().unwrap();
     // What another run sweeps is swept as well; a service manager does it by itself.
-    wait_for("the next runs sweep it", Duration::from_secs(10), || {
+    wait_for("the next runs sweep it", Duration::from_secs(60), || {
         start(&["/bin/true"]).wait().unwrap();
         cgroups_of(Some(dead)).is_empty()
     });
     assert!(!cgroups_of(Some(alive)).is_empty(), "a living supervisor's was swept");
     living.kill().unwrap();
     living.wait().unwrap();
-    wait_for("and then that one too", Duration::from_secs(10), || {
+    wait_for("and then that one too", Duration::from_secs(60), || {
         start(&["/bin/true"]).wait().unwrap();
         cgroups_of(Some(alive)).is_empty()
     });

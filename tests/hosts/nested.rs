@@ -62,6 +62,48 @@ fn processes_outside_are_seen_and_not_reached() {
     assert!(std::fs::read(of("environ")).is_ok());
 }
 
+/// What descends from a process, in any depth.
+fn below(process: u32) -> Vec<u32> {
+    let path = format!("/proc/{process}/task/{process}/children");
+    let children = std::fs::read_to_string(path).unwrap_or_default();
+    let children: Vec<u32> = children.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    children.into_iter().flat_map(|child| [vec![child], below(child)].concat()).collect()
+}
+
+#[test]
+fn a_sibling_and_its_own_pid_1_are_seen_and_closed() {
+    let scene = Scene::new();
+    let mut sibling = nested(&scene).command(["/bin/sleep", "30"]).stdout(Stdio::null()).spawn().unwrap();
+    let mut its = Vec::new();
+    let runs = |its: &[u32]| {
+        let program = its.get(1).map(|program| std::fs::read_to_string(format!("/proc/{program}/comm")));
+        program.is_some_and(|name| name.is_ok_and(|name| name == "sleep\n"))
+    };
+    for _ in 0..600 {
+        its = below(sibling.id());
+        if runs(&its) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let [init, program] = its[..] else { panic!("the sibling runs: {its:?}") };
+    for process in [init, program] {
+        for file in ["environ", "mem", "root/etc", "fd/0"] {
+            let path = format!("/proc/{process}/{file}");
+            nested(&scene).flag(UNFILTERED).probe(["read", &path]).expect(&["EACCES", "EPERM"]);
+        }
+        let process = process.to_string();
+        nested(&scene).flag(UNFILTERED).probe(["trace", &process]).expect(&["ESRCH", "EPERM"]);
+    }
+    // Control: it is there, and who started it may read it.
+    let seen = nested(&scene).run(["/bin/cat", &format!("/proc/{program}/comm")]);
+    assert_eq!(seen.stdout, "sleep\n", "{seen:#?}");
+    let environment = std::fs::read(format!("/proc/{program}/environ"));
+    sibling.kill().unwrap();
+    sibling.wait().unwrap();
+    assert!(environment.is_ok_and(|environment| !environment.is_empty()));
+}
+
 #[test]
 fn what_counts_processes_by_number_works() {
     let scene = Scene::new();

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use support::{Run, Scene};
+use support::{Run, Scene, is_root, not_reachable, spare_user};
 
 use crate::worse::{COVER, Host};
 
@@ -76,6 +76,25 @@ fn a_configuration_that_is_wrong_starts_nothing_and_points_at_the_line() {
         run(&scene).expect_refusal(words);
         Run::new(&scene).env("XDG_CONFIG_HOME", "").run(["/bin/true"]).expect_refusal(words);
     }
+}
+
+/// In a container without its owner a file is nobody's: it waives nothing, and hinders nothing.
+#[test]
+fn a_configuration_whose_owner_is_not_there_waives_nothing() {
+    if !is_root() {
+        return not_reachable("an owner who is not there", "only root gives files away; it runs as root too");
+    }
+    let scene = Scene::new();
+    let file = config(&scene, "allow_degraded = [\"processes\"]\n");
+    assert_eq!(run(&scene).status, 0, "the control: its owner is there");
+    std::os::unix::fs::chown(&file, Some(spare_user()), None).unwrap();
+    run(&scene).expect_refusal(&["cannot guarantee `processes`"]);
+    let good =
+        Host::namespace("no container", "true").run(&scene).env("XDG_CONFIG_HOME", "").run(["/bin/true"]);
+    assert_eq!(good.status, 0, "{good:#?}");
+    // Where the owner is there, and another user, it is refused by name.
+    let other = Run::new(&scene).env("XDG_CONFIG_HOME", "").run(["/bin/true"]);
+    other.expect_refusal(&["config.toml", "belongs to user"]);
 }
 
 #[test]

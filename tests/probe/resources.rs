@@ -1,7 +1,7 @@
 //! Attempts to use up what others need: memory of every kind, processes, processors, files.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::FromRawFd as _;
 use std::time::{Duration, Instant};
 
@@ -62,16 +62,21 @@ fn eat_file(mut file: File, bytes: u64) -> String {
 /// Many small ones: none of them is large.
 fn eat_with_children(bytes: u64) -> String {
     let share = bytes / 8;
+    let Ok((mut told, mut tell)) = std::io::pipe() else { return "no pipe".to_owned() };
     for _ in 0..8 {
-        // SAFETY: one thread; the child eats and waits.
+        // SAFETY: one thread; the child eats, says so, and waits.
         if unsafe { libc::fork() } == 0 {
             let _held = std::hint::black_box(vec![1_u8; usize::try_from(share).unwrap_or(0)]);
+            let _the_first_may_be_gone = tell.write_all(b"x");
             std::thread::sleep(Duration::from_secs(20));
             std::process::exit(0);
         }
     }
-    std::thread::sleep(Duration::from_secs(3));
-    "ate".to_owned()
+    drop(tell);
+    match told.read_exact(&mut [0; 8]) {
+        Ok(()) => "ate".to_owned(),
+        Err(e) => format!("not all have eaten: {e}"),
+    }
 }
 
 /// Every process forks, and so do its children, until the time is over. The answer is what the first was told last.

@@ -56,7 +56,8 @@ delegate() {
 as() {
     user=$1
     shift
-    setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all --reset-env -- \
+    sh -c 'if [ -n "$0" ]; then echo 0 >"$0/cgroup.procs"; fi; exec "$@"' "${home-}" \
+        setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all --reset-env -- \
         env PATH="$PATH" ${bus:+XDG_RUNTIME_DIR=$bus} "$@"
 }
 
@@ -85,11 +86,11 @@ machine() {
     echo "guest: kernel $(uname -r) $(uname -m), cgroup v2"
     delegate
     tests_as 'root' root
-    # The user's processes are born in the delegated child.
-    (
-        echo 0 >/sys/fs/cgroup/delegated/shell/cgroup.procs
-        tests_as 'a user with a delegated subtree' user
-    )
+    # The user's processes are born in the delegated child, and root has none there: Linux 6.1 answers EPERM to a user
+    # who enables cpuset over a process of root's.
+    home=/sys/fs/cgroup/delegated/shell
+    tests_as 'a user with a delegated subtree' user
+    home=
     echo "guest: cgroups left: $(count_cgroups)"
     echo 'guest: done'
     echo o >/proc/sysrq-trigger

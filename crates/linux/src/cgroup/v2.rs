@@ -115,7 +115,10 @@ impl Group {
     pub(super) fn make(place: &Place, wants: &Wants) -> Result<Self, Problem> {
         let name = name::fresh()?;
         for controller in &place.missing {
-            files::write(&place.parent, "cgroup.subtree_control", &format!("+{controller}"))?;
+            let given = files::write(&place.parent, "cgroup.subtree_control", &format!("+{controller}"));
+            given.map_err(|problem| {
+                problem.remedy("no process of another user may be in there; or let root do that")
+            })?;
         }
         if place.io {
             let _the_report_says_rusage = files::write(&place.parent, "cgroup.subtree_control", "+io");

@@ -13,6 +13,8 @@ use super::{Entry, Registry, folder};
 
 /// How long the kernel may take to end a namespace.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long processes are stopped one by one before they are killed.
+const STOPPING: Duration = Duration::from_secs(1);
 /// How often new ones are looked for.
 const ROUNDS: usize = 20;
 
@@ -114,24 +116,26 @@ fn freeze_by_cgroup(held: &mut [Held]) {
     }
 }
 
-/// Stops the others, first the first processes, then what is below them, twice: a process may have forked meanwhile.
+/// Stops the others, twice: a process may have forked meanwhile. Their first processes come last: as long as these reap, what
+/// forks and ends does not fill the host with dead processes, and what cannot be caught in time is killed as it is.
 fn stop_by_signal(held: &mut [Held]) {
     let by_signal = |one: &&mut Held| one.freezer.is_none();
-    for one in held.iter_mut().filter(by_signal) {
-        let first = one.file.as_ref().is_ok_and(|file| pidfd_send_signal(file, Signal::STOP).is_ok());
-        one.stopped += usize::from(first);
-    }
+    let end = Instant::now() + STOPPING;
     let mut seen = Vec::new();
     for _ in 0..2 {
         for one in held.iter_mut().filter(by_signal) {
             let (Ok(_), Some(init)) = (&one.file, one.entry.init) else { continue };
             for (pid, parent) in descendants(&[init.pid]) {
-                if !seen.contains(&pid) && stop(pid, parent) {
+                if Instant::now() < end && !seen.contains(&pid) && stop(pid, parent) {
                     seen.push(pid);
                     one.stopped += 1;
                 }
             }
         }
+    }
+    for one in held.iter_mut().filter(by_signal) {
+        let first = one.file.as_ref().is_ok_and(|file| pidfd_send_signal(file, Signal::STOP).is_ok());
+        one.stopped += usize::from(first);
     }
 }
 
