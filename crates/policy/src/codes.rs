@@ -69,6 +69,12 @@ pub const CODES: &[Code] = &[
         "the list and the request contradict each other",
         "add what is named to the list, or leave it out of the request",
     ),
+    code(
+        "config",
+        "`config.toml`",
+        "it is not the system's or this user's alone, or wrong",
+        "mend or remove the file that is named",
+    ),
     code("contradiction", "two flags or keys", "they say different things of one path", "keep one of them"),
     code(
         "cpuset",
