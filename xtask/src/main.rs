@@ -28,7 +28,7 @@ struct Command {
     run: fn(Arguments) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 7] = [
+const COMMANDS: [Command; 8] = [
     Command { name: "tidy", options: "", summary: "the house rules over every source file", run: tidy::run },
     Command {
         name: "bench",
@@ -41,6 +41,12 @@ const COMMANDS: [Command; 7] = [
         options: "[--as USER]",
         summary: "every test executable, as this user or, from root, as another",
         run: test::run,
+    },
+    Command {
+        name: "messages",
+        options: "",
+        summary: "docs/MESSAGES.md, made anew from the code",
+        run: tidy::write_messages,
     },
     Command {
         name: "package",

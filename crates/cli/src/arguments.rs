@@ -63,11 +63,21 @@ pub(crate) enum Task {
         #[arg(value_name = "ID|NAME")]
         which: Vec<String>,
     },
+    /// Watch what this user's live sandboxes use: q quits, k kills, s sorts
+    Top {
+        /// Print one table; always so where there is no terminal
+        #[arg(long)]
+        once: bool,
+    },
     /// Print a run's report for people
     Report {
         /// What `ringfence run --report FILE` wrote
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         file: PathBuf,
+
+        /// As JSON: the report itself, once it has been understood
+        #[arg(long)]
+        json: bool,
     },
     /// Show the profiles that a policy can begin as
     #[command(subcommand, arg_required_else_help = false, disable_help_subcommand = true)]
@@ -85,7 +95,11 @@ pub(crate) enum Task {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileTask {
     /// List the profiles that a name can mean, and where each comes from
-    List,
+    List {
+        /// The names alone, a line each, without those that a shell would not take as one plain word
+        #[arg(long)]
+        names: bool,
+    },
     /// Print one with all that it extends, as JSON
     Show {
         /// The profile's name, or its file

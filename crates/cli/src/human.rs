@@ -30,6 +30,23 @@ pub(crate) fn microseconds(n: u64) -> String {
     }
 }
 
+/// `12.3M`: a size where there is little room; the units are powers of 1024.
+pub(crate) fn size(n: u64) -> String {
+    bytes(n).replacen("iB", "", 1).replace(' ', "")
+}
+
+/// `0.1s`, `3m5s`, `2h4m`, `3d4h`: a time where there is little room.
+pub(crate) fn age(us: u64) -> String {
+    let seconds = us / 1_000_000;
+    match seconds {
+        0..10 => format!("{:.1}s", us as f64 / 1e6),
+        10..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d{}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
 /// `10s`, `1500ms`: as a flag is given it.
 pub(crate) fn as_a_flag(duration: Duration) -> String {
     match duration.subsec_nanos() {
@@ -47,6 +64,15 @@ mod tests {
         for text in ["10s", "1500ms", "300s"] {
             assert_eq!(as_a_flag(ringfence::policy::parse_duration(text).unwrap()), text);
         }
+    }
+
+    #[test]
+    fn figures_for_little_room_are_short() {
+        assert_eq!([7, 1024, 12_897_485, 5 << 30].map(size), ["7B", "1.0K", "12.3M", "5.0G"]);
+        assert_eq!(
+            [120_000, 42_000_000, 185_000_000, 7_440_000_000, 273_600_000_000].map(age),
+            ["0.1s", "42s", "3m5s", "2h4m", "3d4h"]
+        );
     }
 
     #[test]

@@ -7,6 +7,8 @@
 mod arguments;
 mod batch;
 mod brief;
+mod colour;
+mod completions;
 mod doctor;
 mod endings;
 mod env_file;
@@ -23,19 +25,23 @@ mod output;
 mod plan;
 mod policy;
 mod profile;
+mod ps;
 mod receipt;
 mod refusal;
 mod report_file;
 mod run;
 mod scan;
 mod show;
+mod table;
+mod top;
 mod usage;
 mod values;
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use crate::arguments::{Arguments, Task};
 
@@ -54,8 +60,7 @@ fn answer(mut words: Vec<OsString>) -> u8 {
     if implies_run(&words) {
         words.insert(0, "run".into());
     }
-    let arguments = std::iter::once(OsString::from("ringfence")).chain(words.iter().cloned());
-    match Arguments::try_parse_from(arguments) {
+    match parse(&words) {
         Ok(arguments) => perform(arguments.task),
         Err(error) if error.use_stderr() => {
             // No habit is a flag of ours, so that they need no look where a line parses.
@@ -64,6 +69,14 @@ fn answer(mut words: Vec<OsString>) -> u8 {
         }
         Err(help) => output::help(&help),
     }
+}
+
+/// The arguments of words. Help is in colour where all that we print is.
+fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
+    let coloured = colour::wanted(std::io::stdout().is_terminal());
+    let choice = if coloured { ColorChoice::Always } else { ColorChoice::Never };
+    let arguments = std::iter::once(OsString::from("ringfence")).chain(words.iter().cloned());
+    Arguments::from_arg_matches(&Arguments::command().color(choice).try_get_matches_from(arguments)?)
 }
 
 /// `--` and flags belong to `run`. That holds for flags that nobody knows, too: a typing error in one must end
@@ -79,17 +92,13 @@ fn perform(task: Task) -> u8 {
         Task::Plan(arguments) => plan::plan(*arguments),
         Task::Batch(arguments) => batch::batch(*arguments),
         Task::Doctor { json } => doctor::doctor(json),
-        Task::Ps { json } => live::ps(json),
+        Task::Ps { json } => ps::ps(json),
         Task::Kill { all: true, .. } => live::kill_all(),
         Task::Kill { which, .. } => live::kill(&which),
-        Task::Report { file } => show::show(&file),
+        Task::Top { once } => top::top(once),
+        Task::Report { file, json } => show::show(&file, json),
         Task::Profile(task) => profile::perform(&task),
-        Task::Completions { shell } => {
-            // Made in memory: the generator panics where a write fails.
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "ringfence", &mut script);
-            output::print(script)
-        }
+        Task::Completions { shell } => completions::print(shell),
         Task::Man => output::print(man::page()),
     }
 }

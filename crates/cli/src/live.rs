@@ -1,26 +1,12 @@
-//! `ringfence ps` and `ringfence kill`: the live sandboxes of this user.
+//! `ringfence kill`: ends live sandboxes of this user.
 
 use ringfence::Registry;
 use ringfence::policy::Problem;
 use ringfence::registry::{self, Ended, Entry};
-use serde_json::json;
 
 use crate::messages::escaped;
 use crate::output::FAILED;
-use crate::values::quoted;
 use crate::{messages, output};
-
-/// The version of the list's JSON.
-const SCHEMA: u32 = 1;
-
-/// Lists them.
-pub(crate) fn ps(json: bool) -> u8 {
-    let entries = Registry::list();
-    if !json {
-        return output::print(table(&entries));
-    }
-    output::print(format!("{:#}\n", json!({ "schema": SCHEMA, "sandboxes": entries })))
-}
 
 /// Ends those that are named; all are tried.
 pub(crate) fn kill(which: &[String]) -> u8 {
@@ -28,21 +14,17 @@ pub(crate) fn kill(which: &[String]) -> u8 {
     let mut lines = String::new();
     let mut failed = false;
     for word in which {
-        let mut found = entries.iter().filter(|entry| is_called(entry, word));
-        let problem = match (found.next(), found.next()) {
-            (Some(entry), None) => {
+        match find(&entries, word) {
+            Ok(entry) => {
                 let ended = registry::kill(entry);
                 failed |= ended.result.is_err();
                 lines += &line(&ended);
-                continue;
             }
-            (None, _) => Problem::request("kill", format!("no live sandbox is called `{word}`"))
-                .remedy("`ringfence ps` lists them"),
-            (Some(_), Some(_)) => Problem::request("kill", format!("`{word}` is a name and another's id"))
-                .remedy("name both by their ids"),
-        };
-        messages::problem(&problem);
-        failed = true;
+            Err(problem) => {
+                messages::problem(&problem);
+                failed = true;
+            }
+        }
     }
     output::print(lines).max(if failed { FAILED } else { 0 })
 }
@@ -57,8 +39,26 @@ pub(crate) fn kill_all() -> u8 {
     output::print(lines).max(if ended.iter().all(|ended| ended.result.is_ok()) { 0 } else { FAILED })
 }
 
-fn is_called(entry: &Entry, word: &str) -> bool {
-    entry.id == word || entry.name.as_deref() == Some(word)
+/// A shorter start of an id is a typing error rather than an id.
+const SHORTEST: usize = 4;
+
+/// The one that is meant by a name, an id, or a start of an id that no other has.
+fn find<'a>(entries: &'a [Entry], word: &str) -> Result<&'a Entry, Problem> {
+    let called: Vec<_> =
+        entries.iter().filter(|entry| entry.id == word || entry.name.as_deref() == Some(word)).collect();
+    let begins = |entry: &&Entry| word.chars().count() >= SHORTEST && entry.id.starts_with(word);
+    let begun: Vec<_> = entries.iter().filter(begins).collect();
+    match (called.as_slice(), begun.as_slice()) {
+        ([one], _) | ([], [one]) => Ok(one),
+        ([], []) => Err(Problem::request("kill", format!("no live sandbox is called `{word}`"))
+            .remedy("`ringfence ps` lists them")),
+        ([], several) => {
+            let message = format!("`{word}` begins the ids of {} live sandboxes", several.len());
+            Err(Problem::request("kill", message).remedy("write more of the id; `ringfence ps` lists them"))
+        }
+        _ => Err(Problem::request("kill", format!("`{word}` is a name and another's id"))
+            .remedy("name both by their ids")),
+    }
 }
 
 /// What was done, on one line.
@@ -80,53 +80,27 @@ fn called(entry: &Entry) -> String {
     format!("{}{name}", escaped(&entry.id))
 }
 
-fn table(entries: &[Entry]) -> String {
-    let mut rows = vec![["ID", "NAME", "PID", "STARTED", "PROFILE", "COMMAND"].map(str::to_owned)];
-    rows.extend(entries.iter().map(|entry| {
-        let pid = entry.init.map_or_else(|| "starting".to_owned(), |init| init.pid.to_string());
-        let command: Vec<_> = entry.command.iter().map(|word| quoted(word)).collect();
-        let name = entry.name.clone().unwrap_or_else(|| "-".to_owned());
-        [entry.id.clone(), name, pid, entry.started_at.clone(), entry.profile.clone(), command.join(" ")]
-    }));
-    for cell in rows.iter_mut().flatten() {
-        *cell = escaped(cell).into_owned();
-    }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..5).map(width).collect();
-    let line = |row: &[String; 6]| {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        format!("{}  {}\n", cells.join("  "), row[5])
-    };
-    rows.iter().map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use ringfence::registry::Who;
-
     use super::*;
-
-    fn entry(id: &str, name: Option<&str>) -> Entry {
-        Entry {
-            id: id.to_owned(),
-            name: name.map(str::to_owned),
-            supervisor: Who { pid: 1, started: 1 },
-            init: Some(Who { pid: 77, started: 2 }),
-            boot_id: "b".to_owned(),
-            pid_namespace: 1,
-            command: vec!["sh".to_owned(), "-c".to_owned(), "\u{1b}[2J\nx".to_owned()],
-            profile: "default".to_owned(),
-            started_at: "2026-01-01T00:00:00.000Z".to_owned(),
-        }
-    }
+    use crate::ps::tests::entry;
 
     #[test]
-    fn columns_stand_under_each_other_and_nothing_steers_a_terminal() {
-        let text = table(&[entry("0123", None), entry("4", Some("a-name"))]);
-        let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[0], "ID    NAME    PID  STARTED                   PROFILE  COMMAND");
-        assert_eq!(lines[1], r"0123  -       77   2026-01-01T00:00:00.000Z  default  sh -c '\u{1b}[2J\nx'");
-        assert_eq!(lines.len(), 3);
+    fn one_is_called_by_its_name_its_id_or_a_clear_start_of_it() {
+        let entries = [entry("0123456789", None), entry("0123999999", Some("n")), entry("0129", None)];
+        let found =
+            |word: &str| find(&entries, word).map(|entry| entry.id.clone()).map_err(|p| p.to_string());
+        for (word, id) in
+            [("n", "0123999999"), ("0123456789", "0123456789"), ("01239", "0123999999"), ("0129", "0129")]
+        {
+            assert_eq!(found(word).as_deref(), Ok(id), "{word}");
+        }
+        assert!(found("0123").unwrap_err().contains("begins the ids of 2"), "{:?}", found("0123"));
+        for word in ["", "012", "x", "nn", "01234567890"] {
+            assert!(found(word).unwrap_err().contains("no live sandbox"), "{word}: {:?}", found(word));
+        }
+        let entries = [entry("one", None), entry("two", Some("one"))];
+        assert!(find(&entries, "one").unwrap_err().to_string().contains("another's id"));
     }
 
     #[test]

@@ -99,8 +99,9 @@ const EXIT_STATUS: [(&str, &str); 11] = [
     ("2", "other commands: a usage error."),
 ];
 
-const ENVIRONMENT: [(&str, &str); 3] = [
-    ("NO_COLOR", "When set, --help is printed without colour."),
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("NO_COLOR", "When set, nothing of ours is in colour, --help neither."),
+    ("FORCE_COLOR", "When set, and not 0: headings and errors are in colour where no terminal is, too."),
     (
         "XDG_RUNTIME_DIR",
         "Where the list of live sandboxes is kept, in the folder ringfence; else /run/user/UID (/run for root) or \

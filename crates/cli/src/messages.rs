@@ -1,21 +1,28 @@
 //! Everything that is said on stderr: whole lines that begin `ringfence: `.
 
 use std::borrow::Cow;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use ringfence::policy::Problem;
 use ringfence::without_file_size_signal;
 
+use crate::colour::{self, Style};
+
 /// Says one line. What cannot be said is dropped: where stderr is gone, nobody is left to tell.
 pub(crate) fn say(text: &str) {
+    line("ringfence:", text);
+}
+
+fn line(prefix: &str, text: &str) {
     // One write, so that the program's own output cannot split the line.
-    let line = format!("ringfence: {}\n", escaped(text));
+    let line = format!("{prefix} {}\n", escaped(text));
     let _ = without_file_size_signal(|| std::io::stderr().lock().write_all(line.as_bytes()));
 }
 
 /// Says what is wrong: WHAT (ERRNO); REMEDY; and the line of the file that it is about.
 pub(crate) fn problem(problem: &Problem) {
-    say(&problem.to_string());
+    let coloured = colour::wanted(std::io::stderr().is_terminal());
+    line(&colour::styled("ringfence:", Style::Error, coloured), &problem.to_string());
     problem.excerpt.iter().for_each(|line| say(line));
 }
 

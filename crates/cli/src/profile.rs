@@ -12,7 +12,8 @@ use crate::{messages, output};
 /// Does what was asked, and gives the exit status.
 pub(crate) fn perform(task: &ProfileTask) -> u8 {
     let done = match task {
-        ProfileTask::List => list(),
+        ProfileTask::List { names: true } => names(),
+        ProfileTask::List { names: false } => list(),
         ProfileTask::Show { name } => show(name),
         ProfileTask::Check { file } => check(file),
         ProfileTask::Schema => Ok(output::print(format!("{:#}\n", Profile::schema()))),
@@ -26,6 +27,13 @@ pub(crate) fn perform(task: &ProfileTask) -> u8 {
 }
 
 /// One to a line: name, where it is, what it is for or why it would be refused.
+/// For completions, which expand what they are given: a file in a cloned repository may be called anything.
+fn names() -> Result<u8, Problem> {
+    let is_plain = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let names = Profiles::of_caller()?.list()?.into_iter().map(|listed| listed.name).filter(is_plain);
+    Ok(output::print(names.map(|name| name + "\n").collect::<String>()))
+}
+
 fn list() -> Result<u8, Problem> {
     let mut text = String::new();
     for listed in Profiles::of_caller()?.list()? {

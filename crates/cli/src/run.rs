@@ -10,7 +10,7 @@ use crate::arguments::RunArguments;
 use crate::events::Events;
 use crate::kept_away::{Place, kept_away};
 use crate::refusal::{self, Asked};
-use crate::{endings, messages, plan, policy, receipt};
+use crate::{endings, human, messages, plan, policy, receipt};
 
 /// Runs it, and gives the exit status of `CONTRACT.md`.
 pub(crate) fn run(arguments: RunArguments) -> u8 {
@@ -107,6 +107,10 @@ fn say_ending(report: &Report, policy: &Policy, verbose: bool) {
     }
     if verbose {
         receipt::table(&report.receipt).iter().for_each(|line| messages::say(line));
+        if let Some(used) = &report.usage {
+            let [setup, wall, cpu] = [used.setup_us, used.wall_us, used.cpu_us].map(human::microseconds);
+            messages::say(&format!("set up in {setup}, ran for {wall}, used {cpu} of processor time"));
+        }
     }
     let place = std::io::stderr().is_terminal().then(Place::of_caller).flatten();
     if let Some(line) = last_line(report, policy, place.as_ref()) {

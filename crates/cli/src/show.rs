@@ -2,12 +2,17 @@
 //! terminal unescaped.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::Path;
+use std::time::Duration;
 
-use ringfence::policy::{Exceeded, Exit, Guarantee, GuaranteeRow, Problem, SCHEMA, Usage};
+use ringfence::policy::{
+    Exceeded, Exit, Guarantee, GuaranteeRow, Limits, Problem, SCHEMA, Size, Status, Usage,
+};
 use serde::Deserialize;
+use serde_json::Value;
 
+use crate::colour::{self, Style};
 use crate::messages::escaped;
 use crate::values::quoted;
 use crate::{endings, errno, human, messages, output, receipt};
@@ -23,12 +28,25 @@ struct Shown {
     name: Option<String>,
     command: Vec<String>,
     profile: String,
+    policy: Option<Value>,
     started_at: String,
     exit: Exit,
     error: Option<Problem>,
     usage: Option<Usage>,
     receipt: Vec<GuaranteeRow>,
     waived: Vec<Guarantee>,
+    /// Not in the reports of a version that observes none.
+    #[serde(default)]
+    violations: Vec<Violation>,
+}
+
+/// What was refused while it ran.
+#[derive(Deserialize)]
+struct Violation {
+    kind: String,
+    what: String,
+    count: u64,
+    allow_with: Option<String>,
 }
 
 /// The one part that says how to read the others.
@@ -38,10 +56,14 @@ struct Versioned {
     version: String,
 }
 
-/// Prints the report in `file`.
-pub(crate) fn show(file: &Path) -> u8 {
+/// Prints the report in `file`: as a page, or as the JSON that it is.
+pub(crate) fn show(file: &Path, json: bool) -> u8 {
     match read(file) {
-        Ok(report) => output::print(text(&report)),
+        Ok((_, report)) if json => output::print(format!("{report:#}\n")),
+        Ok((report, _)) => {
+            let coloured = colour::wanted(std::io::stdout().is_terminal());
+            output::print(text(&report, coloured))
+        }
         Err(problem) => {
             messages::problem(&problem);
             output::FAILED
@@ -49,14 +71,17 @@ pub(crate) fn show(file: &Path) -> u8 {
     }
 }
 
-fn read(file: &Path) -> Result<Shown, Problem> {
+fn read(file: &Path) -> Result<(Shown, Value), Problem> {
     let mut json = Vec::new();
     File::open(file).and_then(|open| open.take(LARGEST + 1).read_to_end(&mut json)).map_err(|e| {
-        errno::problem("report", &format!("cannot read the report `{}`", file.display()), &e).at(file)
+        errno::problem("report", &format!("cannot read the report `{}`", file.display()), &e)
+            .at(file)
+            .remedy("name what `ringfence run --report FILE` wrote")
     })?;
     if json.len() as u64 > LARGEST {
         let message = format!("`{}` is larger than 64 MiB, so it is no report", file.display());
-        return Err(Problem::request("report", message).at(file));
+        let remedy = "name what `ringfence run --report FILE` wrote";
+        return Err(Problem::request("report", message).at(file).remedy(remedy));
     }
     parse(&json).map_err(|problem| Problem {
         message: format!("`{}` {}", file.display(), problem.message),
@@ -64,7 +89,7 @@ fn read(file: &Path) -> Result<Shown, Problem> {
     })
 }
 
-fn parse(json: &[u8]) -> Result<Shown, Problem> {
+fn parse(json: &[u8]) -> Result<(Shown, Value), Problem> {
     let wrong = |message: String| Problem::request("report", message);
     let versioned: Versioned = serde_json::from_slice(json).map_err(|e| {
         wrong(format!("is no report: {e}")).remedy("a report is what `ringfence run --report FILE` wrote")
@@ -74,11 +99,12 @@ fn parse(json: &[u8]) -> Result<Shown, Problem> {
     if versioned.schema != SCHEMA {
         return Err(wrong(format!("has schema {}, and this reads {SCHEMA}", versioned.schema)).remedy(newer));
     }
-    serde_json::from_slice(json)
-        .map_err(|e| wrong(format!("holds what this does not know: {e}")).remedy(newer))
+    let both = serde_json::from_slice(json).and_then(|shown| Ok((shown, serde_json::from_slice(json)?)));
+    both.map_err(|e| wrong(format!("holds what this does not know: {e}")).remedy(newer))
 }
 
-fn text(report: &Shown) -> String {
+/// The page: what ran, how it ended and why, what it used of what it was allowed, what fell short, and what held what.
+fn text(report: &Shown, coloured: bool) -> String {
     let mut lines = Vec::new();
     let mut say = |what: &str, value: String| lines.push(format!("{what:10}{}", escaped(&value)));
     let name = report.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
@@ -88,7 +114,7 @@ fn text(report: &Shown) -> String {
         say("profile", report.profile.clone());
     }
     say("started", format!("{} by ringfence {}", report.started_at, report.version));
-    say("ended", endings::ending(&report.exit));
+    say("ended", format!("{} (status {})", endings::ending(&report.exit), report.exit.status()));
     if let Some(detail) = &report.exit.detail {
         say("", detail.clone());
     }
@@ -98,17 +124,59 @@ fn text(report: &Shown) -> String {
     if let Some(problem) = &report.error {
         error(problem, &mut say);
     }
+    if let Some(limits) = report.policy.as_ref().and_then(limits) {
+        say("limits", limits);
+    }
     if let Some(used) = &report.usage {
         usage(used, &mut say);
+    }
+    for violation in &report.violations {
+        let with = violation.allow_with.as_ref().map_or_else(String::new, |with| format!(" ({with})"));
+        say("refused", format!("{} {}, {} times{with}", violation.kind, violation.what, violation.count));
+    }
+    short(report, &mut say);
+    if !report.receipt.is_empty() {
+        lines.push(String::new());
+        let mut table = receipt::table(&report.receipt);
+        table[0] = colour::styled(&table[0], Style::Heading, coloured).into_owned();
+        lines.extend(table);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What does not hold, or not all of it: a reader must not have to find it in a table.
+fn short(report: &Shown, say: &mut dyn FnMut(&str, String)) {
+    let mut what = "short";
+    for row in report.receipt.iter().filter(|row| row.status == Status::Partial) {
+        say(std::mem::take(&mut what), format!("{} holds in part: {}", row.guarantee, row.detail));
     }
     if !report.waived.is_empty() {
         say("waived", report.waived.iter().map(|waived| waived.name()).collect::<Vec<_>>().join(", "));
     }
-    if !report.receipt.is_empty() {
-        lines.push(String::new());
-        lines.extend(receipt::table(&report.receipt));
-    }
-    lines.join("\n") + "\n"
+}
+
+/// The limits of the policy, as its flags take them.
+fn limits(policy: &Value) -> Option<String> {
+    let limits: Limits = serde_json::from_value(policy.get("limits")?.clone()).ok()?;
+    let time = |time: Option<Duration>| time.map(human::as_a_flag);
+    let size = |size: Option<Size>| size.map(|size| size.to_string());
+    let all = [
+        ("timeout", time(limits.timeout)),
+        ("grace", time(limits.grace)),
+        ("cpu-time", time(limits.cpu_time)),
+        ("memory", size(limits.memory)),
+        ("cpus", limits.cpus.map(|cpus| cpus.to_string())),
+        ("cpuset", limits.cpuset.map(|list| list.to_string())),
+        ("pids", limits.pids.map(|pids| pids.to_string())),
+        ("nofile", limits.nofile.map(|files| files.to_string())),
+        ("file-size", size(limits.file_size)),
+        ("stack", size(limits.stack)),
+        ("tmp", size(limits.tmp)),
+        ("output-limit", limits.output.map(|limit| limit.to_string())),
+    ];
+    let all: Vec<_> =
+        all.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?))).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 fn error(problem: &Problem, say: &mut dyn FnMut(&str, String)) {
@@ -161,12 +229,14 @@ fn limit(exceeded: &Exceeded) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ringfence::policy::{Policy, Reason, Report, Status};
+    use ringfence::policy::{Policy, Reason, Report};
 
     use super::*;
 
     fn report() -> Report {
-        let policy = Policy::builtin("default").unwrap();
+        let mut policy = Policy::builtin("default").unwrap();
+        policy.limits.timeout = Some(Duration::from_secs(10));
+        policy.limits.memory = Some(Size(512 << 20));
         let command = vec!["sh".to_owned(), "-c".to_owned(), "\u{1b}]0;owned\u{7}".to_owned()];
         let mut report =
             Report::begin("id-1".to_owned(), command, Some(&policy), "2026-01-01T00:00:00Z".to_owned());
@@ -192,23 +262,36 @@ mod tests {
             by: "verified".to_owned(),
             detail: "d".to_owned(),
         });
+        report.receipt.push(GuaranteeRow {
+            guarantee: Guarantee::Pids,
+            layers: vec![],
+            status: Status::Partial,
+            by: "verified".to_owned(),
+            detail: "some\nfiles".to_owned(),
+        });
         report.waived.push(Guarantee::Ipc);
         report
+    }
+
+    fn page(json: &[u8]) -> String {
+        text(&parse(json).unwrap_or_else(|problem| panic!("{problem}")).0, false)
     }
 
     #[test]
     fn a_report_is_shown_whole_and_escaped() {
         let json = serde_json::to_vec(&report()).unwrap();
-        let text = text(&parse(&json).unwrap_or_else(|problem| panic!("{problem}")));
+        let text = page(&json);
         for part in [
             "run       id-1\n",
             r"command   sh -c '\u{1b}]0;owned\u{7}'",
-            "ended     timeout\n",
+            "ended     timeout (status 124)\n",
             "exceeded  --timeout: 1.00 s allowed, 1.00 s used",
             "error     it failed (EACCES)\n  step    mount\n  path    /x\n  remedy  mend it\n",
             "time      1.5 ms, and 0 us",
             "2.0 KiB in the largest process",
             "stdout    7 B",
+            "limits    timeout 10s, memory 512M",
+            "short     pids holds in part: some",
             "waived    ipc",
             "files      enforced  landlock  d\n",
         ] {
@@ -227,7 +310,7 @@ mod tests {
                 .contains("schema 2, and this reads 1; it was written by")
         );
         assert!(said(br#"{"schema": 1, "version": "9.0"}"#).contains("does not know"));
-        assert_eq!(show(Path::new("/no/such/report")), 1);
-        assert_eq!(show(Path::new("/dev/zero")), 1);
+        assert_eq!(show(Path::new("/no/such/report"), false), 1);
+        assert_eq!(show(Path::new("/dev/zero"), true), 1);
     }
 }

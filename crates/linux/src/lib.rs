@@ -38,7 +38,7 @@ mod verdict;
 mod why;
 
 pub use cancel::Cancellation;
-pub use cgroup::Freezer;
+pub use cgroup::{Counted, Freezer, counted};
 pub use errno::name as errno_name;
 pub use host::{Descent, Host};
 pub use launch::{Streams, launch};

@@ -7,6 +7,7 @@
 
 mod amounts;
 mod capability;
+pub mod codes;
 mod event;
 mod guarantee;
 mod output;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Guarantee, Reason};
+use crate::{Guarantee, Reason, codes};
 
 /// Why a sandbox was not started, or could not be held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -35,11 +35,13 @@ const fn setup() -> Reason {
 }
 
 impl Problem {
-    /// A problem of one class.
+    /// A problem of one class, with the remedy of its code (`codes::CODES`).
     #[must_use]
     pub fn new(reason: Reason, code: &str, message: String) -> Self {
+        // Whoever has a nearer one says it.
+        let remedy = codes::find(code).map(|code| code.remedy.to_owned());
         let code = code.to_owned();
-        Self { reason, code, step: None, path: None, errno: None, message, remedy: None, excerpt: Vec::new() }
+        Self { reason, code, step: None, path: None, errno: None, message, remedy, excerpt: Vec::new() }
     }
 
     /// The request or the policy is wrong, on any host.

@@ -3,6 +3,7 @@
 mod edges;
 mod functions;
 mod hosts;
+mod messages;
 mod promises;
 mod rust;
 mod unsafety;
@@ -53,7 +54,8 @@ impl Source {
 /// A rule over source files.
 type Rule = fn(&[Source]) -> Vec<Finding>;
 
-const RULES: [Rule; 5] = [unsafety::check, functions::check, words::check, promises::check, hosts::check];
+const RULES: [Rule; 6] =
+    [unsafety::check, functions::check, words::check, promises::check, hosts::check, messages::check];
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     arguments.finish()?;
@@ -71,6 +73,13 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         count => Err(Failure::Work(format!("{count} findings in {} files", sources.len()))),
     }
+}
+
+/// `cargo xtask messages`: writes the table of messages anew.
+pub(crate) fn write_messages(arguments: Arguments) -> Result<(), Failure> {
+    arguments.finish()?;
+    let path = workspace::root().join(messages::TABLE);
+    fs::write(&path, messages::text(&sources()?)).map_err(|error| Failure::io("write", &path, &error))
 }
 
 fn sources() -> Result<Vec<Source>, Failure> {

@@ -21,7 +21,7 @@ pub(super) fn blank(text: &str) -> String {
 }
 
 /// The length of the comment or literal that begins here; 0 for code.
-fn opaque(bytes: &[u8], at: usize) -> usize {
+pub(super) fn opaque(bytes: &[u8], at: usize) -> usize {
     let rest = bytes.get(at..).unwrap_or_default();
     match rest {
         [b'/', b'/', ..] => rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()),

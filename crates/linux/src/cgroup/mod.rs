@@ -7,6 +7,7 @@
 mod files;
 mod find;
 mod freeze;
+mod live;
 mod name;
 mod receipt;
 #[cfg(feature = "systemd")]
@@ -23,6 +24,7 @@ use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem};
 
 pub(crate) use find::find;
 pub use freeze::Freezer;
+pub use live::{Counted, counted};
 pub(crate) use receipt::rows;
 
 use crate::why::Lack;

@@ -4,6 +4,7 @@
 
 mod end;
 mod entry;
+mod figures;
 mod folder;
 mod process;
 
@@ -16,6 +17,7 @@ use rustix::fs::{AtFlags, statat, unlinkat};
 
 pub use end::{Ended, kill, kill_all};
 pub use entry::{Entry, Who};
+pub use figures::{Figures, Source, figures};
 
 use crate::registry::process::own_facts;
 

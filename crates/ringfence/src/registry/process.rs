@@ -1,5 +1,6 @@
 //! What /proc says of processes.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -75,6 +76,32 @@ pub(super) fn is_first(pid: i32) -> bool {
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
     let numbers: Vec<_> = numbers.split_ascii_whitespace().collect();
     numbers.len() > 1 && numbers.last() == Some(&"1")
+}
+
+/// What one process uses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Task {
+    pub(super) parent: i32,
+    /// Processor time of its own and of what it has reaped, in clock ticks.
+    pub(super) cpu: u64,
+    /// Resident pages.
+    pub(super) resident: u64,
+}
+
+/// Every process that is alive (proc_pid_stat(5): fields 4, 14 to 17 and 24).
+pub(super) fn tasks() -> BTreeMap<i32, Task> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let task = |pid: i32| {
+        let text = small(&format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<_> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
+        let number =
+            |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+        let parent = fields.get(1)?.parse().ok()?;
+        (!matches!(*fields.first()?, "Z" | "X"))
+            .then(|| (pid, Task { parent, cpu: (11..=14).map(number).sum(), resident: number(21) }))
+    };
+    ids.filter_map(task).collect()
 }
 
 /// Every process below this one, with its parent: one look at all of /proc.
