@@ -38,7 +38,12 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
     let there = file.metadata().and_then(typed)?;
     let real = target(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())));
     // "Not there" would be an answer about the path.
-    let real = real.map_err(|e| io::Error::other(format!("/proc does not say where it led: {e}")))?;
+    let real = real.map_err(|e| match e.raw_os_error() {
+        Some(number) if is_absent(&e) => {
+            io::Error::other(format!("/proc does not say where it led: {}", errno::name(number)))
+        }
+        _ => e,
+    })?;
     match present(at(&real))? {
         Some(found) if same(&there, &found) => Ok(real),
         _ => {

@@ -1,6 +1,7 @@
 //! What stands in a sandbox before anything is granted: the host's programs or another system's, and what every
 //! program expects (`/proc`, `/dev`, `/tmp`, a home, an `/etc`).
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -128,9 +129,7 @@ fn present<T>(answer: std::io::Result<T>, path: &Path) -> Result<Option<T>, Prob
 /// A small file that everyone may read is shown as it is now: as a file of the sandbox's own it costs no mount.
 fn etc_node(path: &Path, etc: &Path) -> Result<Option<Node>, Problem> {
     let Some(metadata) = present(look::at(path), path)? else { return Ok(None) };
-    let small =
-        metadata.is_file() && (1..=SNAPSHOT).contains(&metadata.len()) && metadata.mode() & 0o004 != 0;
-    if small && let Some(content) = look::unchanged(path, &metadata).map_err(|e| look::unknown(path, e))? {
+    if let Some(content) = snapshot(path, &metadata).map_err(|e| look::unknown(path, e))? {
         return Ok(Some(Node::Text { content }));
     }
     if !metadata.is_symlink() && path.parent() == Some(etc) {
@@ -147,6 +146,18 @@ fn etc_node(path: &Path, etc: &Path) -> Result<Option<Node>, Problem> {
         return Ok(Some(Node::Link { target: real }));
     }
     Ok(Some(Node::Bind { source: Source::at(&real)?, access: Access::Read, elsewhere: false }))
+}
+
+/// The content of a small file that everyone may read. One that changes under our eyes is looked at again.
+fn snapshot(path: &Path, seen: &Metadata) -> std::io::Result<Option<Vec<u8>>> {
+    let is_small = |file: &Metadata| file.is_file() && (1..=SNAPSHOT).contains(&file.len());
+    if !is_small(seen) || seen.mode() & 0o004 == 0 {
+        return Ok(None);
+    }
+    match look::unchanged(path, seen)? {
+        Some(content) => Ok(Some(content)),
+        None => look::unchanged(path, &look::at(path)?),
+    }
 }
 
 fn etc(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) -> Result<(), Problem> {
