@@ -5,9 +5,11 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use ringfence_linux::{Cancellation, Host, Request, Tell, check_passed, launch, plan, resolve};
+use ringfence_linux::{
+    Cancellation, Host, Outer, OwnTerminal, Request, Tell, check_passed, launch, plan, resolve,
+};
 use ringfence_policy::{
-    Access, Beyond, Event, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size,
+    Access, Beyond, Event, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size, Tty,
 };
 use serde_json::json;
 
@@ -83,6 +85,8 @@ struct Once {
     tell: Option<Tell>,
     cancellations: Vec<Cancellation>,
     registry: Option<Registry>,
+    /// The caller's terminal, in a run in the foreground.
+    outer: Option<Outer>,
     ends_with_input: bool,
     /// A bound on what is collected, where the policy has none.
     bound: Option<OutputLimit>,
@@ -190,11 +194,16 @@ impl Command {
         self
     }
 
-    /// The kernel steps that a run would take, and what holds each guarantee. Runs nothing.
+    /// The kernel steps that a run in the foreground would take, and what holds each guarantee. Runs nothing.
     ///
     /// # Errors
     /// What a run would refuse before it starts.
     pub fn plan(&self) -> Result<Plan, Problem> {
+        self.plan_with(Outer::of_streams().as_ref())
+    }
+
+    /// `outer` is the caller's terminal, in a run in the foreground.
+    fn plan_with(&self, outer: Option<&Outer>) -> Result<Plan, Problem> {
         let begun_ns = clock::monotonic_ns();
         let mut request = Request::of_this_process(self.words.clone())?;
         if let Some(environment) = &self.environment {
@@ -208,6 +217,7 @@ impl Command {
         check_passed(self.once.passed.iter().map(|(number, file)| (*number, file.as_fd())))?;
         request.passed = self.once.passed.iter().map(|(number, _)| *number).collect();
         request.hidden.clone_from(&self.hidden);
+        request.terminal = self.own_terminal(outer);
         let host = Host::read()?.with_cgroups(&self.policy);
         let resolved = resolve(&self.policy, &request, &host)?;
         Ok(Plan { steps: plan(&self.policy, &resolved, &host, random())?, begun_ns })
@@ -218,7 +228,20 @@ impl Command {
     /// # Errors
     /// Nothing was started; the failure holds the report.
     pub fn spawn(&mut self) -> Result<Child, Failure> {
-        self.spawn_from(Self::plan)
+        self.spawn_from(|command| command.plan_with(None))
+    }
+
+    /// The terminal of its own that the policy gives it.
+    fn own_terminal(&self, outer: Option<&Outer>) -> Option<OwnTerminal> {
+        let outside = [0, 1, 2].map(|number| self.streams[number].is_terminal(number));
+        let streams = match self.policy.process.tty {
+            Tty::Auto if outer.is_some() => outside,
+            Tty::Always => [true; 3],
+            Tty::Auto | Tty::Never => [false; 3],
+        };
+        // Whose output goes elsewhere may share the caller's terminal with who reads that.
+        let eager = outside[1] || outer.is_none();
+        streams.contains(&true).then(|| OwnTerminal::new(streams, eager, outer))
     }
 
     /// Starts what was planned.
@@ -245,6 +268,8 @@ impl Command {
         let ways = Ways {
             counted: plan.steps.output_limit().is_some(),
             ends_with_input: once.ends_with_input || self.policy.process.end_with_stdin,
+            terminal: plan.steps.terminal(),
+            outer: once.outer.as_ref(),
         };
         let mut connected = stdio::connect(kinds, ways)
             .map_err(|e| Problem::request("streams", format!("a stream cannot be connected: {e}")))?;
@@ -252,6 +277,7 @@ impl Command {
         let mut registration = once.registry.map(|registry| registry.claim(report)).transpose()?;
         let mut running = launch(plan.steps, connected.streams, plan.begun_ns)?;
         connected.pumps.into_iter().for_each(|pump| running.add_pump(pump));
+        connected.terminal.into_iter().for_each(|connection| running.connect_terminal(connection));
         once.bound.into_iter().for_each(|bound| running.limit_output(bound));
         once.tell.into_iter().for_each(|tell| running.on_event(tell));
         once.cancellations.into_iter().for_each(|word| running.cancel_with(word));
@@ -287,12 +313,18 @@ impl Command {
         Ok(self.spawn()?.into_output())
     }
 
-    /// Runs what [`plan`](Self::plan) answered as the command line does: the caller's streams, terminals relayed, a
-    /// polite signal to this process passed on. Call it from the only thread of a program.
+    /// Runs what [`plan`](Self::plan) answered as the command line does: the caller's streams, a polite signal to this
+    /// process passed on. Call it from the only thread of a program.
+    ///
+    /// Streams that are terminals are a terminal of the sandbox's own ([`Tty::Auto`]), to which the caller's is relayed:
+    /// it is in raw mode while this process is in its foreground, and has its settings back when this returns, when a
+    /// panic leaves it, and while the program is stopped (control-Z stops this process, too).
     ///
     /// It never fails: the report says what happened.
     pub fn run_in_foreground(&mut self, plan: Plan) -> Report {
-        foreground::run(self, |command| command.spawn_from(|_| Ok(plan)))
+        let outer = plan.steps.terminal().and_then(|_| Outer::of_streams());
+        self.once.outer.clone_from(&outer);
+        foreground::run(self, outer, |command| command.spawn_from(|_| Ok(plan)))
     }
 
     /// The report of a run that begins now.
