@@ -27,9 +27,9 @@ const NAMES: [(i64, &str); 63] = named![
     symlinkat SYS_symlinkat, umask SYS_umask, umount2 SYS_umount2,
 ];
 
-const MORE_NAMES: [(i64, &str); 6] = named![
+const MORE_NAMES: [(i64, &str); 10] = named![
     uname SYS_uname, unlinkat SYS_unlinkat, wait4 SYS_wait4, waitid SYS_waitid, write SYS_write,
-    getuid SYS_getuid,
+    getuid SYS_getuid, sendmsg SYS_sendmsg, recvmsg SYS_recvmsg, setpgid SYS_setpgid, getpgid SYS_getpgid,
 ];
 
 /// Calls that newer architectures do not have.
@@ -84,8 +84,10 @@ pub(crate) fn errnos(number: i64) -> &'static [i32] {
         "clone" | "clone3" => &[EPERM, EINVAL, ENOSYS, ENOMEM, ENOSPC, EAGAIN],
         "execve" | "execveat" => &[EPERM, EACCES, EINVAL, ENOSYS, ENOMEM, EAGAIN],
         // Bytes move.
-        "read" | "recvfrom" | "getrandom" => &[EPERM, EACCES, EINVAL, ENOSYS, ENOMEM, EAGAIN, EINTR],
-        "write" | "sendto" => &[EPERM, EINVAL, ENOSYS, ENOMEM, ENOSPC, EAGAIN, EINTR],
+        "read" | "recvfrom" | "recvmsg" | "getrandom" => {
+            &[EPERM, EACCES, EINVAL, ENOSYS, ENOMEM, EAGAIN, EINTR]
+        }
+        "write" | "sendto" | "sendmsg" => &[EPERM, EINVAL, ENOSYS, ENOMEM, ENOSPC, EAGAIN, EINTR],
         // Somebody waits.
         "ppoll" | "poll" | "waitid" | "wait4" => &[EPERM, EINVAL, ENOSYS, ENOMEM, EINTR],
         // Privileges and limits; ids count against a limit of processes.

@@ -69,6 +69,11 @@ impl Place {
         Self::new(scene, &flags.split(' ').collect::<Vec<_>>())
     }
 
+    /// Runs that have a terminal of their own.
+    pub(crate) fn with_terminal() -> Self {
+        Self::new(Scene::new(), &["--tty", "always"])
+    }
+
     /// Runs that look for toolchains: one behind a version manager's shim, one through a virtual environment, each in
     /// a folder with what is not to be shown.
     pub(crate) fn with_toolchains() -> Self {
@@ -137,7 +142,8 @@ impl Place {
         left.extend(files(&folder).filter(|path| *path != report).map(|path| path.display().to_string()));
         let seen = Seen {
             status: traced.status,
-            stdout: text(&mut stdout)?,
+            // A terminal ends lines with two characters.
+            stdout: text(&mut stdout)?.replace("\r\n", "\n"),
             stderr: text(&mut stderr)?,
             report: std::fs::read(&report).ok().and_then(|text| serde_json::from_slice(&text).ok()),
             time: traced.time,
