@@ -6,6 +6,7 @@ mod asynchronous;
 use std::time::{Duration, Instant};
 
 use ringfence::policy::Tty;
+use ringfence::profiles::Profiles;
 use ringfence::{Child, Policy, Report, Sandbox, Stdio};
 
 fn main() {
@@ -17,6 +18,7 @@ fn main() {
         ["reap-everything"] => reap_everything(),
         ["fork-and-drop"] => fork_and_drop(),
         ["drop"] => drop_ends_everything(),
+        ["profile", file, input, ..] => of_profile(file, input, &words[3..]),
         ["many-threads"] => many_threads(),
         ["async", tasks, rounds] => asynchronous::random_ends(number(tasks), number(rounds)),
         ["spawn-cost", megabytes, threads, rounds] => {
@@ -86,6 +88,16 @@ fn kill_after_end() -> String {
     child.terminate();
     let again = said(&child.wait());
     if first == again { format!("{first}, then nothing") } else { format!("{first}, then {again}") }
+}
+
+/// A command under a profile's file: its report and what it printed, as JSON.
+fn of_profile(file: &str, input: &str, words: &[String]) -> String {
+    let found = Profiles::of_caller().and_then(|profiles| profiles.find(file)).expect("a profile");
+    let mut command = Sandbox::new(found.into_policy()).command(&words[0]);
+    command.args(&words[1..]).stdin(Stdio::bytes(input.as_bytes().to_vec()));
+    let output = command.output().expect("it starts");
+    serde_json::json!({"report": output.report, "stdout": String::from_utf8_lossy(&output.stdout)})
+        .to_string()
 }
 
 fn ignore_sigchld() -> String {

@@ -290,6 +290,26 @@ fn a_cancel_behind_many_that_wait_is_acted_on_at_once() {
 }
 
 #[test]
+fn what_waits_is_answered_and_not_begun_when_the_batch_is_ended() {
+    let scene = Scene::new();
+    let made = scene.path("here/made");
+    let mut client = Client::new(&scene, &["--jobs", "1", "-p", "build"]);
+    client.ask(&shell("runs", "echo begun >began; sleep 600"));
+    for id in 0..100 {
+        client.ask(&with(shell(id, "echo made >made"), json!({"files": {"f": "x"}})));
+    }
+    // The last line was read: its answer is not one of a run.
+    let unknown = client.run(&json!({"cancel": "nobody"}));
+    assert!(unknown["error"].is_object(), "{unknown}");
+    wait_for("the first runs", || scene.path("here/began").exists());
+    // SAFETY: numbers only; our own child, which we have not reaped.
+    assert_eq!(unsafe { libc::kill(client.child.id().cast_signed(), libc::SIGTERM) }, 0);
+    let (answers, status) = client.end();
+    assert!(answers.iter().all(|answer| answer["report"]["exit"]["reason"] == "killed"), "{answers:#?}");
+    assert_eq!((answers.len(), status, made.exists(), left_in(&scene)), (101, Some(143), false, 0));
+}
+
+#[test]
 fn what_was_decided_about_the_policy_is_said_once_at_the_start() {
     let scene = Scene::new();
     let filter = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["no_such_call"], "action": "SCMP_ACT_ERRNO"}]}"#;

@@ -87,6 +87,41 @@ fn processor_time_is_judged_by_what_was_used() {
 }
 
 #[test]
+fn what_storage_did_is_counted_also_for_those_that_nobody_waited_for() {
+    const LENGTH: usize = 8 << 20;
+    if !has_cgroups("an account of storage") {
+        return;
+    }
+    let scene = Scene::new();
+    let data = scene.file("data/large", &"x".repeat(LENGTH));
+    // Past the page cache, by a child that the kernel reaps: its usage is in nobody's rusage.
+    let script = "import os, signal\n\
+                  signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n\
+                  if os.fork() == 0: os.execv('/bin/dd', ['dd', 'if=' + os.environ['DATA'], 'of=/dev/null', 'bs=1M', 'iflag=direct'])\n\
+                  try: os.wait()\n\
+                  except ChildProcessError: print('done')\n";
+    let direct = shell_outside(&format!("dd if={} of=/dev/null bs=1M iflag=direct 2>&1", data.display()));
+    let run = |flags: &[&str]| {
+        let flags = [flags, &["--ro", data.to_str().unwrap(), "--env", &format!("DATA={}", data.display())]];
+        let outcome = Run::new(&scene).flags(flags.concat()).run(["/usr/bin/python3", "-c", script]);
+        assert_eq!(outcome.answer(), "done", "{outcome:#?}");
+        (outcome.field("/usage/read_bytes").as_u64().unwrap(), outcome.field("/usage/io_source").clone())
+    };
+    let (counted, source) = run(&["--memory", "64M"]);
+    let (without, by_rusage) = run(&[]);
+    println!("{LENGTH} bytes were read: {counted} by {source}, {without} by {by_rusage}");
+    assert_eq!(by_rusage, "rusage", "control: nothing else counts without limits");
+    if source != "cgroup" {
+        assert_eq!(source, "rusage");
+        not_reachable("an account of storage", "the cgroups of this user have none (io, blkio)");
+    } else if !direct.stdout.contains("copied") {
+        not_reachable("an account of storage", "this file system cannot read past its cache");
+    } else {
+        assert!(counted >= LENGTH as u64 && without < LENGTH as u64, "{counted}, {without}");
+    }
+}
+
+#[test]
 fn the_processors_are_the_listed() {
     let scene = Scene::new();
     let line = "grep Cpus_allowed_list /proc/self/status; taskset -pc 0-1 $$ >/dev/null 2>&1; \
@@ -139,25 +174,25 @@ fn a_cgroup_is_gone_with_its_sandbox_whatever_ends_it() {
         let of_manager = |folder: &std::path::PathBuf| folder.extension().is_some_and(|end| end == "scope");
         let own: Vec<_> = cgroups_of(Some(id)).into_iter().filter(|folder| !of_manager(folder)).collect();
         assert!(own.is_empty(), "{words:?}: {own:?}");
-        wait_for("a scope is gone", Duration::from_secs(10), || cgroups_of(Some(id)).is_empty());
+        wait_for("a scope is gone", Duration::from_secs(60), || cgroups_of(Some(id)).is_empty());
     }
     // A killed supervisor's is swept by the next run; a living one's stays.
     let (mut killed, mut living) = (start(&["/bin/sleep", "30"]), start(&["/bin/sleep", "30"]));
     let (dead, alive) = (killed.id(), living.id());
-    wait_for("both have theirs", Duration::from_secs(10), || {
+    wait_for("both have theirs", Duration::from_secs(60), || {
         [dead, alive].iter().all(|id| cgroups_of(Some(*id)).iter().any(|folder| populated(folder)))
     });
     killed.kill().unwrap();
     killed.wait().unwrap();
     // What another run sweeps is swept as well; a service manager does it by itself.
-    wait_for("the next runs sweep it", Duration::from_secs(10), || {
+    wait_for("the next runs sweep it", Duration::from_secs(60), || {
         start(&["/bin/true"]).wait().unwrap();
         cgroups_of(Some(dead)).is_empty()
     });
     assert!(!cgroups_of(Some(alive)).is_empty(), "a living supervisor's was swept");
     living.kill().unwrap();
     living.wait().unwrap();
-    wait_for("and then that one too", Duration::from_secs(10), || {
+    wait_for("and then that one too", Duration::from_secs(60), || {
         start(&["/bin/true"]).wait().unwrap();
         cgroups_of(Some(alive)).is_empty()
     });

@@ -9,6 +9,7 @@ mod deny;
 mod environment;
 mod examples;
 mod identity;
+mod landlock;
 mod library;
 mod limits;
 mod limits_of_cgroups;

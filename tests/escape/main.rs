@@ -3,6 +3,7 @@
 
 mod files;
 mod host;
+mod landlock;
 mod launcher;
 mod lifecycle;
 mod output;

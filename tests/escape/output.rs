@@ -41,7 +41,7 @@ fn row_78_a_gigabyte_without_a_newline_leaves_memory_flat() {
 fn row_79_a_reader_that_is_absent_holds_the_program_back_and_wedges_nothing() {
     let scene = Scene::new();
     // Both streams into one pipe that nobody reads: each fills it for the other.
-    let flags = ["--output-limit", "1G", "--timeout", "500ms", "--grace", "200ms"];
+    let flags = ["--output-limit", "1G", "--timeout", "2s", "--grace", "200ms"];
     let run = Run::new(&scene).flags(flags);
     let mut child = run
         .command(["/bin/sh", "-c", r#"exec "$0" 2>&1"#, "yes"])

@@ -1,9 +1,10 @@
 //! Attempts to use up the host, and to reach what holds the limits. A neighbour runs beside every bomb, and is unharmed.
 
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Outcome, Run, Scene, has_cgroups, outside, probe};
+use support::{Outcome, Run, Scene, has_cgroups, is_root, not_reachable, outside, probe, ringfence};
 
 /// A sandbox that computes and holds memory while something else goes on.
 struct Neighbour {
@@ -64,6 +65,60 @@ fn row_71_a_fork_bomb_stops_at_its_limit() {
         ("burnt", "[]"),
         "{roomy:#?}"
     );
+}
+
+/// What `ringfence kill --all` says of the sandboxes of a scene.
+fn shut_down(scene: &Scene) -> Vec<String> {
+    let mut kill = std::process::Command::new(ringfence());
+    kill.args(["kill", "--all"]).env("RINGFENCE_RUNTIME_DIR", scene.runtime());
+    let said = kill.stdin(Stdio::null()).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    String::from_utf8_lossy(&said.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn row_76_a_shutdown_freezes_a_fork_bomb_before_it_kills_it() {
+    const FROZEN: &str = "were frozen first, at once by their cgroup)";
+    let scene = Scene::new();
+    let limited = has_cgroups("a frozen fork bomb");
+    let flags: &[&str] = if limited { &["--pids", "64", "--ro"] } else { &["--ro"] };
+    for round in 0..4 {
+        // Its processes are never where they were a moment ago.
+        let marker = format!("{}", 90_000 + u64::from(std::process::id()) * 4 + round);
+        let bomb = Run::new(&scene).flags(flags).flag(probe());
+        let mut bomb = bomb.command([probe().to_str().unwrap(), "run-away", &marker]).spawn().unwrap();
+        let mut plain = Run::new(&scene).command(["/bin/sleep", "600"]).spawn().unwrap();
+        let running = |wanted: usize| {
+            let end = Instant::now() + Duration::from_secs(60);
+            while alive(&marker) < wanted {
+                assert!(Instant::now() < end, "it does not run");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        running(3);
+        let mut said = Vec::new();
+        // A sandbox that is still starting is not killed, and comes later; a killed one's supervisor may, too.
+        while bomb.try_wait().unwrap().is_none() || plain.try_wait().unwrap().is_none() {
+            said.extend(shut_down(&scene).into_iter().filter(|line| line != "no sandbox was live"));
+        }
+        println!("{said:?}");
+        assert!(said.len() >= 2 && said.iter().all(|line| line.starts_with("killed ")), "{said:?}");
+        // A cgroup of version 1 can be frozen where its controller can be had; in version 2 each can.
+        let freezer = limited && (support::cgroup_is_second() || is_root());
+        assert_eq!(said.iter().any(|line| line.ends_with(FROZEN)), freezer, "{said:?}");
+        // The other has no cgroup of its own.
+        assert!(said.iter().any(|line| !line.ends_with(FROZEN)), "control: {said:?}");
+        assert_eq!((bomb.wait().unwrap().code(), plain.wait().unwrap().code()), (Some(137), Some(137)));
+        assert_eq!(alive(&marker), 0, "something ran away");
+        assert!(support::cgroups_of(Some(bomb.id())).is_empty(), "a cgroup was left");
+    }
+}
+
+/// How many processes have this argument.
+fn alive(argument: &str) -> usize {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.filter(|line| line.ends_with(format!("run-away\0{argument}\0").as_bytes())).count()
 }
 
 #[test]
@@ -188,6 +243,80 @@ fn row_69_the_cgroup_above_is_out_of_reach() {
         controllers.is_empty() || controllers.split(',').any(|name| ["memory", "pids"].contains(&name))
     });
     assert!(limited.clone().count() > 0 && limited.clone().all(|line| line.ends_with(":/")), "{outcome:#?}");
+}
+
+/// A call of the service manager that this user's sandboxes are under.
+fn manager(words: &[&str]) -> std::process::Output {
+    let mut systemctl = std::process::Command::new("systemctl");
+    if !is_root() {
+        systemctl.arg("--user");
+    }
+    systemctl.args(words).stdin(Stdio::null()).output().unwrap()
+}
+
+/// What holds a cgroup, and who is in it.
+fn state(folder: &std::path::Path) -> Vec<String> {
+    let files =
+        ["cgroup.procs", "memory.max", "memory.oom.group", "pids.max", "cpu.max", "cgroup.controllers"];
+    let read = |file| std::fs::read_to_string(folder.join(file)).unwrap_or_else(|e| e.to_string());
+    files.into_iter().map(read).collect()
+}
+
+#[test]
+fn row_70_a_reload_of_the_service_manager_moves_nothing() {
+    if !has_cgroups("row 70") {
+        return;
+    }
+    if !std::path::Path::new("/run/systemd/system").exists() {
+        not_reachable("row 70", "systemd does not manage the services of this host");
+        return;
+    }
+    let scene = Scene::new();
+    let flags = ["--memory", "64M", "--pids", "8", "--cpus", "0.5"];
+    let child = Killed(Run::new(&scene).flags(flags).command(["/bin/sleep", "600"]).spawn().unwrap());
+    let end = Instant::now() + Duration::from_secs(60);
+    // PID 1 and the program.
+    let is_whole = |folder: &PathBuf| state(folder)[0].lines().count() == 2;
+    let folder = loop {
+        let folders = support::cgroups_of(Some(child.0.id()));
+        match folders.into_iter().find(is_whole) {
+            Some(folder) => break folder,
+            None => assert!(Instant::now() < end, "it does not run"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let before = state(&folder);
+    assert_eq!(before[1..4], ["67108864\n", "9\n", "50000 100000\n"], "{}", folder.display());
+    // Control: what the manager knows of its files changes with each of the reloads.
+    let config =
+        if is_root() { "/run".into() } else { std::env::var("XDG_RUNTIME_DIR").expect("a session's") };
+    let units = PathBuf::from(config).join(if is_root() { "systemd/system" } else { "systemd/user.control" });
+    std::fs::create_dir_all(&units).unwrap();
+    let unit = format!("ringfence-test-{}.service", std::process::id());
+    for description in ["one", "two", "three"] {
+        let text = format!("[Unit]\nDescription={description}\n[Service]\nExecStart=/bin/true\n");
+        std::fs::write(units.join(&unit), text).unwrap();
+        let done = manager(&["daemon-reload"]);
+        assert!(done.status.success(), "{done:?}");
+        let known = manager(&["show", "--property=Description", "--value", &unit]);
+        assert_eq!(String::from_utf8_lossy(&known.stdout).trim(), description, "control: {known:?}");
+        assert_eq!(state(&folder), before, "after a reload: {}", folder.display());
+    }
+    std::fs::remove_file(units.join(&unit)).unwrap();
+    assert!(manager(&["daemon-reload"]).status.success());
+    // A manager does some of its work later.
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(state(&folder), before, "a while after: {}", folder.display());
+}
+
+/// A supervisor that is killed with the test, also when that fails.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ended_already_is_fine = self.0.kill();
+        let _and_it_is_reaped = self.0.wait();
+    }
 }
 
 #[test]

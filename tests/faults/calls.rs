@@ -1,6 +1,6 @@
 //! System calls: their names, which errors make sense for each, and which are left alone.
 
-use libc::{EACCES, EAGAIN, EINTR, EINVAL, EMFILE, ENOMEM, ENOSPC, ENOSYS, EPERM};
+use libc::{EACCES, EAGAIN, EBUSY, EINTR, EINVAL, EMFILE, ENOMEM, ENOSPC, ENOSYS, EPERM};
 
 use crate::tracer::Role;
 
@@ -27,15 +27,19 @@ const NAMES: [(i64, &str); 63] = named![
     symlinkat SYS_symlinkat, umask SYS_umask, umount2 SYS_umount2,
 ];
 
-const MORE_NAMES: [(i64, &str); 10] = named![
+const MORE_NAMES: [(i64, &str); 16] = named![
     uname SYS_uname, unlinkat SYS_unlinkat, wait4 SYS_wait4, waitid SYS_waitid, write SYS_write,
-    getuid SYS_getuid, sendmsg SYS_sendmsg, recvmsg SYS_recvmsg, setpgid SYS_setpgid, getpgid SYS_getpgid,
+    getuid SYS_getuid, mknodat SYS_mknodat, landlock_create_ruleset SYS_landlock_create_ruleset,
+    landlock_add_rule SYS_landlock_add_rule, landlock_restrict_self SYS_landlock_restrict_self,
+    eventfd2 SYS_eventfd2, unshare SYS_unshare, sendmsg SYS_sendmsg, recvmsg SYS_recvmsg, setpgid SYS_setpgid,
+    getpgid SYS_getpgid,
 ];
 
 /// Calls that newer architectures do not have.
 #[cfg(target_arch = "x86_64")]
-const OLD_NAMES: [(i64, &str); 4] =
-    named![access SYS_access, open SYS_open, poll SYS_poll, readlink SYS_readlink];
+const OLD_NAMES: [(i64, &str); 6] = named![
+    access SYS_access, mkdir SYS_mkdir, open SYS_open, poll SYS_poll, readlink SYS_readlink, rmdir SYS_rmdir,
+];
 #[cfg(not(target_arch = "x86_64"))]
 const OLD_NAMES: [(i64, &str); 0] = [];
 
@@ -47,8 +51,8 @@ pub(crate) fn name(number: i64) -> String {
         .map_or_else(|| format!("call {number}"), |(_, name)| (*name).to_owned())
 }
 
-/// The errors that are injected, by name, as THREATS.md lists them.
-pub(crate) const ERRNOS: [(i32, &str); 9] = [
+/// The errors that are injected, by name, as THREATS.md lists them; EBUSY is a cgroup's.
+pub(crate) const ERRNOS: [(i32, &str); 10] = [
     (EPERM, "EPERM"),
     (EACCES, "EACCES"),
     (EINVAL, "EINVAL"),
@@ -58,6 +62,7 @@ pub(crate) const ERRNOS: [(i32, &str); 9] = [
     (EMFILE, "EMFILE"),
     (EAGAIN, "EAGAIN"),
     (EINTR, "EINTR"),
+    (EBUSY, "EBUSY"),
 ];
 
 /// An injected error's name.
@@ -74,12 +79,13 @@ pub(crate) fn errnos(number: i64) -> &'static [i32] {
         "statx" | "newfstatat" | "fstat" | "readlink" | "readlinkat" | "access" | "faccessat2" | "getcwd"
         | "getdents64" | "chdir" | "fchdir" => &[EPERM, EACCES, ENOSYS, ENOMEM],
         // Something is made or mounted.
-        "mkdirat" | "symlinkat" | "unlinkat" => &[EPERM, EACCES, ENOSYS, ENOMEM, ENOSPC],
+        "rmdir" => &[EPERM, EACCES, ENOSYS, ENOMEM, EBUSY],
+        "mkdir" | "mkdirat" | "symlinkat" | "unlinkat" => &[EPERM, EACCES, ENOSYS, ENOMEM, ENOSPC],
         "mount" | "mount_setattr" | "move_mount" | "fsconfig" | "fsmount" | "fsopen" | "umount2"
         | "pivot_root" => &[EPERM, EACCES, EINVAL, ENOSYS, ENOMEM, ENOSPC],
         // A descriptor is made.
-        "pidfd_open" | "memfd_create" | "socket" | "socketpair" | "pipe2" | "signalfd4" | "dup3"
-        | "fcntl" => &[EPERM, EINVAL, ENOSYS, ENOMEM, EMFILE],
+        "pidfd_open" | "memfd_create" | "socket" | "socketpair" | "pipe2" | "signalfd4" | "eventfd2"
+        | "dup3" | "fcntl" => &[EPERM, EINVAL, ENOSYS, ENOMEM, EMFILE],
         // A process is made.
         "clone" | "clone3" => &[EPERM, EINVAL, ENOSYS, ENOMEM, ENOSPC, EAGAIN],
         "execve" | "execveat" => &[EPERM, EACCES, EINVAL, ENOSYS, ENOMEM, EAGAIN],
@@ -140,7 +146,7 @@ pub(crate) fn left_alone(role: Role, number: i64) -> Option<&'static str> {
 pub(crate) fn shown(number: i64, arguments: &[u64; 6], text: impl Fn(u64) -> Option<String>) -> String {
     let name = name(number);
     let path = match name.as_str() {
-        "open" | "readlink" | "access" | "chdir" | "umount2" => arguments.first(),
+        "open" | "readlink" | "access" | "chdir" | "umount2" | "mkdir" | "rmdir" => arguments.first(),
         "mount" | "openat" | "openat2" | "statx" | "newfstatat" | "readlinkat" | "faccessat2" | "mkdirat"
         | "unlinkat" | "open_tree" | "mount_setattr" => arguments.get(1),
         "symlinkat" => arguments.get(2),

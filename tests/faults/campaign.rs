@@ -132,6 +132,65 @@ fn every_failure_of_a_start_with_toolchains_is_closed() {
     campaign("toolchains", &place, &place.reference(&seen), &injections);
 }
 
+/// The same for what makes, fills, reads back and removes cgroups.
+#[test]
+fn every_failure_of_a_start_with_limits_is_closed() {
+    const FLAGS: [&str; 10] =
+        ["--memory", "64M", "--pids", "8", "--cpus", "0.5", "--cpuset", "0", "--cpu-time", "10s"];
+    if !tracing_works() || !support::has_cgroups("failures of cgroups") {
+        return;
+    }
+    let (_, known) = Place::plain().record();
+    let place = match Place::limited(&FLAGS) {
+        Ok(place) => place,
+        Err(why) => return support::not_reachable("failures of cgroups", &why),
+    };
+    let (seen, recorder) = place.record();
+    assert_eq!(seen.status, 0, "without a failure it runs: {seen:#?}");
+    assert!(seen.left.is_empty(), "without a failure it leaves nothing: {seen:#?}");
+    let points = of_cgroups(&recorder, &known);
+    for (role, count) in points.iter().fold(BTreeMap::<Role, usize>::new(), |mut counts, (role, _)| {
+        *counts.entry(*role).or_default() += 1;
+        counts
+    }) {
+        println!("limits: {role:?}: {count} calls");
+    }
+    let mut injections =
+        if everything() { inject::all(&recorder.calls) } else { inject::sample(&recorder.calls) };
+    let few = ["close", "fstat", "fcntl", "getdents64"];
+    injections.retain(|injection| {
+        points.contains(&(injection.role, injection.index))
+            && (everything() || !few.contains(&calls::name(injection.call.number).as_str()))
+    });
+    campaign("limits", &place, &place.reference(&seen), &injections);
+}
+
+/// Role and index of the calls that a run makes for its cgroups: those that name one, and what follows on the file that
+/// was opened; calls that a run without limits does not make as often; the start, and the word that PID 1 waits for.
+fn of_cgroups(recorder: &Recorder, known: &Recorder) -> BTreeSet<(Role, usize)> {
+    const FOLLOW: [&str; 8] =
+        ["read", "write", "close", "fstat", "statx", "newfstatat", "fcntl", "getdents64"];
+    let name = |call: &inject::Recorded| calls::name(call.number);
+    let count = |of: &Recorder, role, number| {
+        of.calls.get(&role).into_iter().flatten().filter(|call| call.number == number).count()
+    };
+    let mut found = BTreeSet::new();
+    for (role, calls) in &recorder.calls {
+        let mut follows = false;
+        for (index, call) in calls.iter().enumerate() {
+            let names = call.shown.contains(inject::CGROUPS) || call.shown.ends_with("/cgroup)");
+            follows = names || follows && FOLLOW.contains(&name(call).as_str());
+            let inside = *role != Role::Supervisor && *role != Role::Holder;
+            let more = count(recorder, *role, call.number) > count(known, *role, call.number);
+            let more = more && (inside || !calls::only_looks(call.number) && name(call) != "write");
+            if follows || more || ["clone3", "eventfd2", "sendto"].contains(&name(call).as_str()) {
+                found.insert((*role, index));
+            }
+        }
+    }
+    found
+}
+
 /// The calls that one recording has and another lacks.
 fn new(recorder: &Recorder, known: &Recorder) -> BTreeSet<(Role, String)> {
     let each = |recorder: &Recorder| -> BTreeSet<_> {

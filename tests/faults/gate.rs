@@ -47,6 +47,7 @@ fn a_fingerprint_that_lacks_anything_fails() {
         ("secure bits 0xef".to_owned(), "secure bits 0x0".to_owned()),
         ("interfaces 1".to_owned(), "interfaces 2".to_owned()),
         ("init Err(PermissionDenied)".to_owned(), "init Ok(\"\")".to_owned()),
+        (own("landlock: "), "landlock: a signal to PID 1 ok, a device EPERM".to_owned()),
         ("NSpid:\t2".to_owned(), "NSpid:\t1".to_owned()),
         (own("limit Max core file size"), String::new()),
     ];
@@ -87,6 +88,34 @@ fn a_run_with_a_layer_off_fails() {
         assert_eq!(seen.status, 0, "{seen:#?}");
         assert!(judge(&reference, Some(&failure), &seen).is_err(), "{flags:?} passed for the default");
     }
+}
+
+/// The same for what a cgroup holds, which is read from outside.
+#[test]
+fn a_run_with_other_limits_fails() {
+    if !tracing_works() || !support::has_cgroups("other limits") {
+        return;
+    }
+    let limits = |memory, pids| [["--memory", memory], ["--pids", pids], ["--cpus", "0.5"]].concat();
+    let run = |memory, pids| {
+        let place = Place::limited(&limits(memory, pids))?;
+        let (seen, _) = place.record();
+        assert_eq!(seen.status, 0, "{seen:#?}");
+        Ok::<_, String>((place.reference(&seen), seen))
+    };
+    let (reference, same) = match run("64M", "8") {
+        Ok(run) => run,
+        Err(why) => return support::not_reachable("other limits", &why),
+    };
+    let failure = injection(Fault::FalseSuccess);
+    assert_eq!(judge(&reference, Some(&failure), &same), Ok(Ended::Ran), "control: the same limits pass");
+    for (memory, pids) in [("65M", "8"), ("64M", "9")] {
+        let (_, other) = run(memory, pids).unwrap();
+        assert!(judge(&reference, Some(&failure), &other).is_err(), "{memory}, {pids}: {other:#?}");
+    }
+    let held = same.stdout.lines().find(|line| line.starts_with("held by ") && line.contains(" 67108864"));
+    let lifted = Seen { stdout: same.stdout.replace(held.expect("the limit of memory"), ""), ..same.clone() };
+    assert!(judge(&reference, Some(&failure), &lifted).is_err(), "{lifted:#?}");
 }
 
 #[test]

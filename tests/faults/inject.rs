@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::calls;
-use crate::tracer::{Action, Call, Role, Watch, string};
+use crate::tracer::{Action, Call, Pid, Role, Watch, string};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,8 @@ pub(crate) struct Recorded {
     pub(crate) shown: String,
 }
 
-/// Which calls count: from the supervisor's first look at the host to the record `Started`.
+/// Which calls count: from the supervisor's first look at the host to the record `Started`, and what it does to the
+/// cgroup after that.
 #[derive(Debug, Default)]
 struct Span {
     begun: bool,
@@ -78,11 +79,19 @@ struct Span {
 /// How many records the supervisor has read when it knows that the program runs: `Ready` and `Started`.
 const RECORDS: usize = 2;
 
+/// Where cgroups are.
+pub(crate) const CGROUPS: &str = "/sys/fs/cgroup/";
+
 /// The supervisor's first look at the host; what comes before is the loader's and the report's.
 fn reads_own_status(call: &Call) -> bool {
     let path = || string(call.process, call.arguments[1]).unwrap_or_default();
     call.number == libc::SYS_openat
         && ["/proc/self/status", "/proc/thread-self/status"].contains(&path().as_str())
+}
+
+/// Is it a call about a file or folder of a cgroup?
+fn names_a_cgroup(call: &Call) -> bool {
+    calls::shown(call.number, &call.arguments, |address| string(call.process, address)).contains(CGROUPS)
 }
 
 impl Span {
@@ -93,7 +102,7 @@ impl Span {
                 self.begun = self.begun || reads_own_status(call);
                 let within = self.begun && self.records < RECORDS;
                 self.records += usize::from(call.number == libc::SYS_recvfrom);
-                within
+                within || self.begun && names_a_cgroup(call)
             }
             Role::Init => {
                 let within = !self.told;
@@ -112,7 +121,6 @@ impl Span {
     /// Is there more to come of this role?
     const fn goes_on(&self, role: Role) -> bool {
         match role {
-            Role::Supervisor => self.records < RECORDS,
             Role::Init => !self.told,
             Role::Program => false,
             _ => true,
@@ -149,7 +157,7 @@ impl Watch for Recorder {
         Action::Make
     }
 
-    fn became(&mut self, role: Role) {
+    fn became(&mut self, _: Pid, role: Role) {
         self.span.became(role);
     }
 }
@@ -206,7 +214,7 @@ impl Watch for Injector<'_> {
         self.action()
     }
 
-    fn became(&mut self, role: Role) {
+    fn became(&mut self, _: Pid, role: Role) {
         self.span.became(role);
     }
 }

@@ -15,6 +15,7 @@ mod campaign;
 mod controls;
 mod gate;
 mod inject;
+mod nest;
 mod place;
 mod registers;
 mod tracer;

@@ -9,9 +9,13 @@ use std::process::{Command, Stdio};
 
 use support::{Run, Scene, is_root, probe};
 
-use crate::inject::{Injection, Injector, Recorder};
-use crate::tracer::{self, Watch};
+use crate::inject::{Fault, Injection, Injector, Recorder};
+use crate::nest::{Nest, Outside};
+use crate::tracer::{self, Role, Watch};
 use crate::verdict::{Fingerprint, LIMIT, Reference, Seen};
+
+/// How many runs may have to come by until the kernel lets go of what a killed one left.
+const SWEEPS: usize = 20;
 
 /// Where the runs happen. Every run has the same working directory and home, so that all see the same.
 pub(crate) struct Place {
@@ -21,6 +25,8 @@ pub(crate) struct Place {
     first_in_path: Option<PathBuf>,
     /// Standard input is a folder.
     folder_as_input: bool,
+    /// Where the cgroups of each worker's runs are, where they ask for limits.
+    nests: Vec<Nest>,
     /// The scene's own files, and what is mounted for this thread, before the first run.
     before: Vec<String>,
 }
@@ -36,8 +42,14 @@ impl Place {
         join_keyring();
         share_mounts();
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut place =
-            Self { scene, flags, first_in_path: None, folder_as_input: false, before: Vec::new() };
+        let mut place = Self {
+            scene,
+            flags,
+            first_in_path: None,
+            folder_as_input: false,
+            nests: Vec::new(),
+            before: Vec::new(),
+        };
         place.before = place.things();
         place
     }
@@ -72,6 +84,16 @@ impl Place {
     /// Runs that have a terminal of their own.
     pub(crate) fn with_terminal() -> Self {
         Self::new(Scene::new(), &["--tty", "always"])
+    }
+
+    /// Runs that ask for every limit that a cgroup holds.
+    ///
+    /// # Errors
+    /// Why there can be none here.
+    pub(crate) fn limited(flags: &[&str]) -> Result<Self, String> {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let nests = (0..workers).map(|_| Nest::make()).collect::<Result<_, _>>()?;
+        Ok(Self { nests, ..Self::new(Scene::new(), flags) })
     }
 
     /// Runs that look for toolchains: one behind a version manager's shim, one through a virtual environment, each in
@@ -125,8 +147,27 @@ impl Place {
     /// A run with a failure; whether it was reached.
     pub(crate) fn inject(&self, worker: usize, injection: &Injection) -> io::Result<(Seen, bool)> {
         let mut injector = Injector::new(injection);
-        let seen = self.run(worker, &mut injector)?;
+        let mut seen = self.run(worker, &mut injector)?;
+        if injection.role == Role::Supervisor && (injection.fault == Fault::Kill || injection.every) {
+            self.sweep(worker, &mut seen)?;
+        }
         Ok((seen, injector.hit))
+    }
+
+    /// A supervisor that was killed, or may remove nothing, leaves its cgroups to the next run.
+    fn sweep(&self, worker: usize, seen: &mut Seen) -> io::Result<()> {
+        let Some(nest) = self.nests.get(worker) else { return Ok(()) };
+        let left = nest.left();
+        seen.left.retain(|thing| !left.contains(thing));
+        for _ in 0..SWEEPS {
+            if nest.left().is_empty() {
+                return Ok(());
+            }
+            let next = self.run(worker, &mut Recorder::default())?;
+            assert_eq!(next.status, 0, "{next:#?}");
+        }
+        seen.left.extend(nest.left());
+        Ok(())
     }
 
     /// A run under somebody's eyes. Each worker has a folder of its own for the report.
@@ -136,14 +177,24 @@ impl Place {
         let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
         let mut command = self.command(&report)?;
         command.stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
-        let traced = tracer::run(&mut command, watch, LIMIT)?;
+        let nest = self.nests.get(worker);
+        if let Some(nest) = nest {
+            nest.enter(&mut command);
+        }
+        let mut outside = Outside::new(watch);
+        let traced = tracer::run(&mut command, &mut outside, LIMIT)?;
         let mut left: Vec<_> =
             self.things().into_iter().filter(|thing| !self.before.contains(thing)).collect();
         left.extend(files(&folder).filter(|path| *path != report).map(|path| path.display().to_string()));
+        left.extend(nest.into_iter().flat_map(Nest::left));
+        // A terminal ends lines with two characters.
+        let mut stdout = text(&mut stdout)?.replace("\r\n", "\n");
+        if nest.is_some() && !stdout.is_empty() {
+            stdout = format!("{}\n{stdout}", outside.held.join("\n"));
+        }
         let seen = Seen {
             status: traced.status,
-            // A terminal ends lines with two characters.
-            stdout: text(&mut stdout)?.replace("\r\n", "\n"),
+            stdout,
             stderr: text(&mut stderr)?,
             report: std::fs::read(&report).ok().and_then(|text| serde_json::from_slice(&text).ok()),
             time: traced.time,

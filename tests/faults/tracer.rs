@@ -91,7 +91,7 @@ pub(crate) trait Watch {
     /// A call is about to be made.
     fn call(&mut self, role: Role, call: Call) -> Action;
     /// A process has become another: started, or executed something.
-    fn became(&mut self, _role: Role) {}
+    fn became(&mut self, _process: Pid, _role: Role) {}
 }
 
 /// Can programs be traced here? Not under an emulator of one program, nor where a filter forbids it.
@@ -249,7 +249,7 @@ impl Driver<'_> {
     fn executed(&mut self, process: Pid) {
         let Some(known) = self.processes.get_mut(&process) else { return };
         known.role = known.role.executed();
-        self.watch.became(known.role);
+        self.watch.became(process, known.role);
     }
 
     fn forked(&mut self, parent: Pid, event: i32) {
@@ -261,7 +261,7 @@ impl Driver<'_> {
         let role = self.processes.get(&parent).map_or(Role::Program, |parent| parent.role.child(event));
         let early = self.early.iter().position(|early| *early == new).map(|at| self.early.swap_remove(at));
         self.processes.insert(new, Process { role, inside: None, fresh: true });
-        self.watch.became(role);
+        self.watch.became(new, role);
         if early.is_some() {
             self.signal_stop(new, 0);
             self.resume(new, 0);

@@ -1,4 +1,6 @@
 //! Hosts that cannot do it all: what `doctor` says of them, and what `run` does there.
 
 mod doctor;
+mod nested;
+mod waivers;
 mod worse;

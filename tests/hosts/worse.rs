@@ -33,7 +33,7 @@ impl Host {
         Self { name, words: words.into() }
     }
 
-    fn run<'a>(&self, scene: &'a Scene) -> Run<'a> {
+    pub(crate) fn run<'a>(&self, scene: &'a Scene) -> Run<'a> {
         Run::new(scene).through(&self.words)
     }
 
@@ -46,6 +46,10 @@ impl Host {
         String::from_utf8(output.stdout).unwrap()
     }
 }
+
+/// Covers a part of /proc, as container engines do.
+pub(crate) const COVER: &str =
+    "{ mount -t tmpfs none /proc/scsi 2>/dev/null || mount -t tmpfs none /proc/fs; }";
 
 /// The mechanisms that were found missing (not those that could not be tried).
 pub(crate) fn missing(said: &Value, needed: bool) -> Vec<&Value> {
@@ -67,6 +71,8 @@ struct Shows<'a> {
     why: &'a [&'a str],
     /// A word of the remedy.
     remedy: &'a str,
+    /// The rung that a waiver gives, as doctor says it.
+    rung: Value,
 }
 
 /// doctor names the mechanism, the reason and the remedy; a run is refused with the same reason, and leaves nothing.
@@ -75,7 +81,7 @@ fn refused(host: &Host, shows: &Shows<'_>) {
     let scene = Scene::new();
     let (status, said) = host.run(&scene).doctor();
     assert_eq!(status, 1, "{}: {said:#}", host.name);
-    assert_eq!((&said["full"], &said["rung"]), (&false.into(), &Value::Null), "{}", host.name);
+    assert_eq!((&said["full"], &said["rung"]), (&false.into(), &shows.rung), "{}", host.name);
     let row = row(&said, shows.mechanism);
     assert_eq!(row["found"], "missing", "{}: {row:#}", host.name);
     let why = row["why"].as_str().unwrap_or_default();
@@ -120,7 +126,7 @@ fn a_kind_of_namespace_that_is_forbidden_by_a_setting() {
         let forbid = format!("echo 0 >/proc/sys/user/max_{kind}_namespaces");
         let host = Host::namespace("a setting", &forbid);
         let name = format!("user.max_{kind}_namespaces is 0");
-        refused(&host, &Shows { mechanism, why: &[&name], remedy: "sysctl user.max_" });
+        refused(&host, &Shows { mechanism, why: &[&name], remedy: "sysctl user.max_", rung: Value::Null });
         let scene = Scene::new();
         let (_, said) = host.run(&scene).doctor();
         let remedy = row(&said, mechanism)["remedy"].as_str().unwrap().to_owned();
@@ -181,7 +187,7 @@ fn inside_bubblewrap_everything_holds() {
 fn a_filter_as_containers_have_it() {
     let host = Host::worse("a container's filter", &["container"]);
     let why = ["a filter of system calls", "clone and unshare"];
-    refused(&host, &Shows { mechanism: "user-namespace", why: &why, remedy: "seccomp" });
+    refused(&host, &Shows { mechanism: "user-namespace", why: &why, remedy: "seccomp", rung: Value::Null });
     // The remedy is another filter, or none: the control.
     holds(&Host::worse("the control", &["no-new-privs"]));
 }
@@ -189,7 +195,15 @@ fn a_filter_as_containers_have_it() {
 #[test]
 fn no_new_mount_calls() {
     let host = Host::worse("no new mount calls", &["no-mount-api"]);
-    refused(&host, &Shows { mechanism: "mount-api", why: &["a filter of system calls"], remedy: "seccomp" });
+    refused(
+        &host,
+        &Shows {
+            mechanism: "mount-api",
+            why: &["a filter of system calls"],
+            remedy: "seccomp",
+            rung: Value::Null,
+        },
+    );
 }
 
 #[test]
@@ -197,7 +211,12 @@ fn a_caller_under_landlock() {
     let host = Host::worse("a caller under Landlock", &["landlock"]);
     refused(
         &host,
-        &Shows { mechanism: "mount-api", why: &["under Landlock"], remedy: "not restricted by Landlock" },
+        &Shows {
+            mechanism: "mount-api",
+            why: &["under Landlock"],
+            remedy: "not restricted by Landlock",
+            rung: Value::Null,
+        },
     );
 }
 
@@ -258,7 +277,12 @@ fn in_a_chroot() {
     if !Command::new(&host.words[0]).args(&host.words[1..]).arg("true").status().unwrap().success() {
         return not_reachable("chroot", "the root cannot be bound here");
     }
-    let shows = Shows { mechanism: "user-namespace", why: &["in a chroot"], remedy: "outside of the chroot" };
+    let shows = Shows {
+        mechanism: "user-namespace",
+        why: &["in a chroot"],
+        remedy: "outside of the chroot",
+        rung: Value::Null,
+    };
     refused(&host, &shows);
 }
 
@@ -272,17 +296,21 @@ fn in_a_chroot_without_proc() {
     let (status, said) = host.run(&scene).doctor();
     assert_eq!(status, 1, "{said:#}");
     assert!(row(&said, "user-namespace")["why"].as_str().unwrap().contains("in a chroot"), "{said:#}");
-    host.run(&scene).run(["/bin/true"]).expect_refusal(&["mount a proc"]);
+    let output = host.run(&scene).command(["/bin/true"]).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(125) && message.contains("mount a proc"), "{output:?}");
 }
 
 #[test]
 fn a_proc_that_is_partly_covered() {
-    let cover = "{ mount -t tmpfs none /proc/scsi 2>/dev/null || mount -t tmpfs none /proc/fs; }";
-    let host = Host::namespace("a covered proc", cover);
+    let host = Host::namespace("a covered proc", COVER);
     let why = ["partly covered (/proc/"];
-    refused(&host, &Shows { mechanism: "fresh-proc", why: &why, remedy: "uncovered /proc" });
+    refused(
+        &host,
+        &Shows { mechanism: "fresh-proc", why: &why, remedy: "uncovered /proc", rung: "nested".into() },
+    );
     // The remedy: the cover goes.
-    let uncover = format!("{cover} && {{ umount /proc/scsi 2>/dev/null || umount /proc/fs; }}");
+    let uncover = format!("{COVER} && {{ umount /proc/scsi 2>/dev/null || umount /proc/fs; }}");
     let said = holds(&Host::namespace("uncovered", &uncover));
     assert_eq!(row(&said, "fresh-proc")["found"], "works");
 }

@@ -5,7 +5,8 @@
 //! done. Rule sets are those of the built-in profiles and random ones (`random`).
 //!
 //! The ordinary run takes some seconds. `RINGFENCE_ORACLE=all` goes on until the kernel has made ten million
-//! decisions. `RINGFENCE_ORACLE_SEED=N` repeats a run: the seed is printed.
+//! decisions, `RINGFENCE_ORACLE=N` takes N random rule sets: an emulated machine is slow. `RINGFENCE_ORACLE_SEED=N`
+//! repeats a run: the seed is printed.
 
 mod answers;
 mod compare;
@@ -32,8 +33,23 @@ const ALL: u64 = 10_000_000;
 /// Random rule sets of the ordinary run.
 const FEW: u64 = 25;
 
+/// When there were enough random rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Budget {
+    Decisions(u64),
+    RuleSets(u64),
+}
+
+fn budget() -> Budget {
+    match std::env::var("RINGFENCE_ORACLE").as_deref() {
+        Ok("all") => Budget::Decisions(ALL),
+        Ok(count) => Budget::RuleSets(count.parse().expect("RINGFENCE_ORACLE is `all` or a number")),
+        Err(_) => Budget::RuleSets(FEW),
+    }
+}
+
 fn is_whole() -> bool {
-    std::env::var("RINGFENCE_ORACLE").is_ok_and(|value| value == "all")
+    budget() == Budget::Decisions(ALL)
 }
 
 /// The ordinary run is the same each time; the whole one is another each time.
@@ -72,7 +88,10 @@ fn random_rules_decide_as_they_say() {
     println!("seed {seed}");
     let mut counts = Counts::default();
     let mut round = 0;
-    while if is_whole() { counts.asked() < ALL } else { round < FEW } {
+    while match budget() {
+        Budget::Decisions(wanted) => counts.asked() < wanted,
+        Budget::RuleSets(wanted) => round < wanted,
+    } {
         // Each rule set has a seed of its own, so that one can be repeated without those before it.
         let own = seed.wrapping_add(round);
         let mut random = Random(own);

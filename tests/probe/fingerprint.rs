@@ -69,6 +69,14 @@ fn fingerprint() -> String {
     let up = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|l| std::net::TcpStream::connect(l.local_addr()?))
         .is_ok();
+    // Without Landlock the first succeeds, and the second lacks the capability only.
+    // SAFETY: numbers, and a terminated path.
+    let (signal, device) = unsafe {
+        let signal = crate::called(libc::kill(1, 0).into());
+        let node = libc::S_IFCHR | 0o600;
+        (signal, crate::called(libc::mknod(c"/tmp/device".as_ptr(), node, libc::makedev(1, 3)).into()))
+    };
+    let _to_a_string = writeln!(text, "landlock: a signal to PID 1 {signal}, a device {device}");
     let _to_a_string = write!(text, "interfaces {} loopback {up}", loopback.saturating_sub(2));
     text
 }

@@ -3,7 +3,9 @@
 
 mod attempts;
 mod fingerprint;
+mod judged;
 mod kernel;
+mod landlock;
 mod processes;
 mod raw;
 mod resources;
@@ -19,6 +21,8 @@ fn main() -> ExitCode {
         .or_else(|| processes::attempt(&words))
         .or_else(|| raw::attempt(&words))
         .or_else(|| resources::attempt(&words))
+        .or_else(|| landlock::attempt(&words))
+        .or_else(|| judged::attempt(&words))
         .or_else(|| fingerprint::attempt(&words))
         .or_else(|| tools::attempt(&words));
     let Some(answer) = answer else {
@@ -68,6 +72,8 @@ fn name(error: &std::io::Error) -> String {
         (libc::ECONNREFUSED, "ECONNREFUSED"),
         (libc::ENETUNREACH, "ENETUNREACH"),
         (libc::ESTALE, "ESTALE"),
+        (libc::E2BIG, "E2BIG"),
+        (libc::EXDEV, "EXDEV"),
     ];
     let number = error.raw_os_error().unwrap_or(0);
     known

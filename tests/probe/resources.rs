@@ -1,7 +1,7 @@
 //! Attempts to use up what others need: memory of every kind, processes, processors, files.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::FromRawFd as _;
 use std::time::{Duration, Instant};
 
@@ -26,8 +26,12 @@ pub(crate) fn attempt(words: &[&str]) -> Option<String> {
         },
         ["eat-with-children", bytes] => eat_with_children(number(bytes)),
         ["fork-bomb", milliseconds] => fork_bomb(Duration::from_millis(number(milliseconds))),
+        ["run-away", milliseconds] => run_away(Duration::from_millis(number(milliseconds))),
         ["zombies"] => zombies(),
-        ["burn-cpu", milliseconds] => burn_cpu(Duration::from_millis(number(milliseconds))),
+        ["burn-cpu", milliseconds] => {
+            burn(Duration::from_millis(number(milliseconds)));
+            "burnt".to_owned()
+        }
         ["burn-on-all", threads, milliseconds] => {
             burn_on_all(number(threads), Duration::from_millis(number(milliseconds)))
         }
@@ -58,16 +62,21 @@ fn eat_file(mut file: File, bytes: u64) -> String {
 /// Many small ones: none of them is large.
 fn eat_with_children(bytes: u64) -> String {
     let share = bytes / 8;
+    let Ok((mut told, mut tell)) = std::io::pipe() else { return "no pipe".to_owned() };
     for _ in 0..8 {
-        // SAFETY: one thread; the child eats and waits.
+        // SAFETY: one thread; the child eats, says so, and waits.
         if unsafe { libc::fork() } == 0 {
             let _held = std::hint::black_box(vec![1_u8; usize::try_from(share).unwrap_or(0)]);
+            let _the_first_may_be_gone = tell.write_all(b"x");
             std::thread::sleep(Duration::from_secs(20));
             std::process::exit(0);
         }
     }
-    std::thread::sleep(Duration::from_secs(3));
-    "ate".to_owned()
+    drop(tell);
+    match told.read_exact(&mut [0; 8]) {
+        Ok(()) => "ate".to_owned(),
+        Err(e) => format!("not all have eaten: {e}"),
+    }
 }
 
 /// Every process forks, and so do its children, until the time is over. The answer is what the first was told last.
@@ -90,6 +99,25 @@ fn fork_bomb(time: Duration) -> String {
     last
 }
 
+/// Sixteen that fork and end, again and again: each is elsewhere when somebody looks for it.
+fn run_away(time: Duration) -> String {
+    let end = Instant::now() + time;
+    for _ in 0..16 {
+        // SAFETY: one thread in every copy.
+        if unsafe { libc::fork() } == 0 {
+            while Instant::now() < end {
+                // SAFETY: as above. Where there is no room it goes on as it is.
+                if unsafe { libc::fork() } > 0 {
+                    std::process::exit(0);
+                }
+            }
+            std::process::exit(0);
+        }
+    }
+    std::thread::sleep(time);
+    "ok".to_owned()
+}
+
 /// Children that end and are not waited for.
 fn zombies() -> String {
     for count in 0..100_000 {
@@ -104,11 +132,11 @@ fn zombies() -> String {
 }
 
 /// Uses that much processor time, and says how much it was.
-fn burn_cpu(time: Duration) -> String {
+pub(crate) fn burn(time: Duration) -> Duration {
     // What this process used before its exec is the set-up's.
     let before = used();
     while used() - before < time {}
-    "burnt".to_owned()
+    used() - before
 }
 
 fn used() -> Duration {

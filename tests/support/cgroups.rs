@@ -18,6 +18,11 @@ pub fn has_cgroups(test: &str) -> bool {
     false
 }
 
+/// Has this host nothing but cgroups of version 2?
+pub fn cgroup_is_second() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
 /// The cgroups that a supervisor made, by its process id, or that anyone did.
 pub fn cgroups_of(supervisor: Option<u32>) -> Vec<PathBuf> {
     let prefix = supervisor.map_or_else(|| "ringfence-".to_owned(), |id| format!("ringfence-{id}-"));

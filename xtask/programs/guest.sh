@@ -54,7 +54,7 @@ as() {
     user=$1
     shift
     setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all --reset-env -- \
-        env PATH="$PATH" RINGFENCE_KILL_ROUNDS=50 "$@"
+        env PATH="$PATH" RINGFENCE_KILL_ROUNDS=50 RINGFENCE_ORACLE=10 "$@"
 }
 
 everything_as() {

@@ -9,6 +9,39 @@ use crate::process;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// A system of a suite: from the cache, or from Debian into the cache. What is there stays as it is, as long as it was
+/// made of the same packages: remove the folder for newer.
+pub(crate) fn cached(
+    prefix: &str,
+    cache: &Path,
+    suite: &str,
+    packages: &[&str],
+    download: impl FnOnce(&Path) -> Result<(), Failure>,
+) -> Result<PathBuf, Failure> {
+    let (folder, made_of) = (cache.join(suite), packages.join(" "));
+    let list = |folder: &Path| folder.join("made-of");
+    if fs::read_to_string(list(&folder)).is_ok_and(|known| known == made_of) {
+        println!("{prefix}: the system of {suite} is in {}", folder.display());
+        return Ok(folder);
+    }
+    let partial = cache.join(format!("{suite}-{}", std::process::id()));
+    let fill = || {
+        make_folder(&partial)?;
+        download(&partial)?;
+        let list = list(&partial);
+        fs::write(&list, made_of).map_err(|e| Failure::io("write", &list, &e))?;
+        if folder.is_dir() {
+            fs::remove_dir_all(&folder).map_err(|e| Failure::io("remove", &folder, &e))?;
+        }
+        fs::rename(&partial, &folder).map_err(|e| Failure::io("make", &folder, &e))
+    };
+    let filled = fill();
+    let _only_wastes_space = fs::remove_dir_all(&partial);
+    filled.map_err(|why| Failure::Work(format!("no system from {suite}: {why}")))?;
+    println!("{prefix}: the system of {suite} is now in {}", folder.display());
+    Ok(folder)
+}
+
 /// Debian's package tool with a state, a cache and an architecture of its own, and this machine's mirror.
 pub(crate) struct Apt {
     folder: PathBuf,

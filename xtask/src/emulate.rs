@@ -15,7 +15,7 @@ use crate::archive::Archive;
 use crate::arguments::Arguments;
 use crate::console::{self, Summary};
 use crate::cross;
-use crate::debian::{Apt, only, unpack};
+use crate::debian::{self, Apt, only, unpack};
 use crate::failure::Failure;
 use crate::process;
 use crate::workspace::{Workspace, text_of};
@@ -28,8 +28,17 @@ const KERNEL: &str = "linux-image-cloud-arm64";
 /// Beside the unit tests.
 const TESTS: [&str; 2] = ["escape", "oracle"];
 /// What the tests call. Apt adds what these need.
-const TOOLS: [&str; 8] =
-    ["bsdutils", "busybox-static", "coreutils", "dash", "grep", "libpam-modules", "mount", "util-linux"];
+const TOOLS: [&str; 9] = [
+    "bsdutils",
+    "busybox-static",
+    "coreutils",
+    "dash",
+    "grep",
+    "libpam-modules",
+    "mount",
+    "python3-minimal",
+    "util-linux",
+];
 /// What no test reads, and most of the size.
 const LEFT_OUT: [&str; 3] = ["usr/share", "usr/lib/aarch64-linux-gnu/gconv", "var"];
 const EMULATOR: &str = "qemu-system-aarch64";
@@ -43,11 +52,12 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let cache = cache.unwrap_or_else(|| workspace.target.join("emulate"));
     let cache = std::path::absolute(&cache).map_err(|error| Failure::io("find", &cache, &error))?;
     install_emulator()?;
-    let system = System::get(&cache, &suite)?;
+    let packages = [&[KERNEL][..], &TOOLS].concat();
+    let system = debian::cached("emulate", &cache, &suite, &packages, |folder| download(folder, &suite))?;
     let programs = build(&workspace)?;
     let image = cache.join(format!("image-{}", std::process::id()));
     pack(&system, &programs, &image)?;
-    let console = console::boot_until_done("emulate", || machine(&system.kernel, &image));
+    let console = console::boot_until_done("emulate", || machine(&system.join("kernel"), &image));
     let _only_wastes_space = fs::remove_file(&image);
     Summary::read(&console?).conclude("emulate")
 }
@@ -73,44 +83,23 @@ fn install_emulator() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What comes from Debian, unpacked.
-struct System {
-    kernel: PathBuf,
-    root: PathBuf,
-}
-
-impl System {
-    /// From the cache, or from Debian into the cache. What is there stays as it is: remove the folder for newer.
-    fn get(cache: &Path, suite: &str) -> Result<Self, Failure> {
-        let folder = cache.join(suite);
-        if !folder.is_dir() {
-            let partial = cache.join(format!("{suite}-{}", std::process::id()));
-            let filled = Self::download(&partial, suite)
-                .and_then(|()| fs::rename(&partial, &folder).map_err(|e| Failure::io("make", &folder, &e)));
-            let _only_wastes_space = fs::remove_dir_all(&partial);
-            filled.map_err(|why| Failure::Work(format!("no arm64 system from {suite}: {why}")))?;
-        }
-        println!("emulate: the system of {suite} is in {}", folder.display());
-        Ok(Self { kernel: folder.join("kernel"), root: folder.join("root") })
+/// Fetches what comes from Debian and unpacks it: a kernel, and a root with the tools.
+fn download(folder: &Path, suite: &str) -> Result<(), Failure> {
+    let apt = Apt::new(&folder.join("apt"), suite, ARCHITECTURE)?;
+    let kernel = apt.kernel(suite, KERNEL)?;
+    println!("emulate: fetching {kernel}, {}", TOOLS.join(", "));
+    let boot = folder.join("boot");
+    unpack(&apt.fetch("download", &[&kernel])?, &boot)?;
+    let image = only(&boot.join("boot"), "vmlinuz-")?;
+    let kernel = folder.join("kernel");
+    fs::rename(&image, &kernel).map_err(|error| Failure::io("move", &image, &error))?;
+    let root = folder.join("root");
+    unpack(&apt.fetch("install", &TOOLS)?, &root)?;
+    let useless = LEFT_OUT.map(|name| root.join(name)).into_iter().chain([boot, folder.join("apt")]);
+    for path in useless.filter(|path| path.is_dir()) {
+        fs::remove_dir_all(&path).map_err(|error| Failure::io("remove", &path, &error))?;
     }
-
-    fn download(folder: &Path, suite: &str) -> Result<(), Failure> {
-        let apt = Apt::new(&folder.join("apt"), suite, ARCHITECTURE)?;
-        let kernel = apt.kernel(suite, KERNEL)?;
-        println!("emulate: fetching {kernel}, {}", TOOLS.join(", "));
-        let boot = folder.join("boot");
-        unpack(&apt.fetch("download", &[&kernel])?, &boot)?;
-        let image = only(&boot.join("boot"), "vmlinuz-")?;
-        let kernel = folder.join("kernel");
-        fs::rename(&image, &kernel).map_err(|error| Failure::io("move", &image, &error))?;
-        let root = folder.join("root");
-        unpack(&apt.fetch("install", &TOOLS)?, &root)?;
-        let useless = LEFT_OUT.map(|name| root.join(name)).into_iter().chain([boot, folder.join("apt")]);
-        for path in useless.filter(|path| path.is_dir()) {
-            fs::remove_dir_all(&path).map_err(|error| Failure::io("remove", &path, &error))?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Builds what the machine runs: its paths there, and the files here.
@@ -136,9 +125,9 @@ fn build(workspace: &Workspace) -> Result<BTreeMap<String, PathBuf>, Failure> {
 }
 
 /// Writes the machine's first root.
-fn pack(system: &System, programs: &BTreeMap<String, PathBuf>, image: &Path) -> Result<(), Failure> {
+fn pack(system: &Path, programs: &BTreeMap<String, PathBuf>, image: &Path) -> Result<(), Failure> {
     let mut archive = Archive::default();
-    archive.tree(&system.root, "")?;
+    archive.tree(&system.join("root"), "")?;
     for folder in ["opt", "opt/ringfence", "opt/ringfence/deps", "usr/local", "usr/local/bin"] {
         archive.entry(folder, 0o040_755, &[]);
     }

@@ -27,6 +27,15 @@ const EMULATOR: &str = "qemu-system-x86_64";
 /// Programs, and the packages that they come in.
 const TOOLS: [(&str, &str); 3] =
     [(EMULATOR, "qemu-system-x86"), ("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs")];
+/// What drives the emulated machine's disks, each after what it needs.
+const DRIVERS: [&str; 6] = [
+    "virtio/virtio",
+    "virtio/virtio_ring",
+    "virtio/virtio_pci_legacy_dev",
+    "virtio/virtio_pci_modern_dev",
+    "virtio/virtio_pci",
+    "block/virtio_blk",
+];
 /// What the emulator of a newer suite comes in; its libraries are this machine's.
 const EMULATORS: [&str; 4] = ["qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios"];
 /// Test executables, and the part of them that is about limits.
@@ -39,7 +48,8 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     arguments.finish()?;
     let cache = std::path::absolute(&cache).map_err(|error| Failure::io("find", &cache, &error))?;
     install_tools()?;
-    let system = System::get(&cache, &suite)?;
+    let packages: Vec<_> = [KERNEL].into_iter().chain(INCLUDED.split(',')).chain(EMULATORS).collect();
+    let system = debian::cached("kernels", &cache, &suite, &packages, |folder| download(folder, &suite))?;
     let work = cache.join(format!("run-{}", std::process::id()));
     debian::make_folder(&work)?;
     let outcome = boot(&system, &work, systemd);
@@ -71,57 +81,47 @@ fn install_tools() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What comes from Debian: a kernel, the driver of its disks, a shell for the first moment, and a system on a disk.
-struct System {
-    folder: PathBuf,
+/// Fetches what comes from Debian: a kernel, the driver of its disks, a shell for the first moment, a system on a disk, and
+/// an emulator.
+fn download(folder: &Path, suite: &str) -> Result<(), Failure> {
+    let apt = Apt::new(&folder.join("apt"), suite, "amd64")?;
+    let kernel = apt.kernel(suite, KERNEL)?;
+    println!("kernels: fetching {kernel}, an emulator and a system");
+    // Version 7.2, bookworm's own, breaks kernels of 6.12 while they start (tried: 14 of 25 boots of a busy machine, and none of 4 by 10.0).
+    unpack(&apt.fetch("download", &EMULATORS)?, &folder.join("emulator"))?;
+    let boot = folder.join("boot");
+    unpack(&apt.fetch("download", &[&kernel])?, &boot)?;
+    let image = only(&boot.join("boot"), "vmlinuz-")?;
+    fs::rename(&image, folder.join("kernel")).map_err(|error| Failure::io("move", &image, &error))?;
+    drivers(&only(&boot.join("lib/modules"), "")?.join("kernel/drivers"), &folder.join("drivers"))?;
+    let (root, base) = (folder.join("root"), suite.trim_end_matches("-backports"));
+    let mut system = Command::new("mmdebstrap");
+    system.args(["--quiet", "--variant=minbase", &format!("--include={INCLUDED}")]);
+    system.arg("--customize-hook=chroot \"$1\" useradd --create-home --uid 1000 --shell /bin/sh user");
+    process::run(system.arg(base).arg(&root).arg(debian::mirror()?))?;
+    let shell = root.join("bin/busybox");
+    fs::copy(&shell, folder.join("busybox")).map_err(|error| Failure::io("copy", &shell, &error))?;
+    disk(&root, &folder.join("root.img"), "1G")?;
+    for spent in [root, boot, folder.join("apt")] {
+        fs::remove_dir_all(&spent).map_err(|error| Failure::io("remove", &spent, &error))?;
+    }
+    Ok(())
 }
 
-impl System {
-    /// From the cache, or from Debian into the cache. What is there stays as it is: remove the folder for newer.
-    fn get(cache: &Path, suite: &str) -> Result<Self, Failure> {
-        let folder = cache.join(suite);
-        if !folder.is_dir() {
-            let partial = cache.join(format!("{suite}-{}", std::process::id()));
-            let filled = Self::download(&partial, suite)
-                .and_then(|()| fs::rename(&partial, &folder).map_err(|e| Failure::io("make", &folder, &e)));
-            let _only_wastes_space = fs::remove_dir_all(&partial);
-            filled.map_err(|why| Failure::Work(format!("no system from {suite}: {why}")))?;
-        }
-        println!("kernels: the system of {suite} is in {}", folder.display());
-        Ok(Self { folder })
-    }
-
-    fn download(folder: &Path, suite: &str) -> Result<(), Failure> {
-        debian::make_folder(folder)?;
-        let apt = Apt::new(&folder.join("apt"), suite, "amd64")?;
-        let kernel = apt.kernel(suite, KERNEL)?;
-        println!("kernels: fetching {kernel}, an emulator and a system");
-        // Version 7.2, bookworm's own, breaks kernels of 6.12 while they start (tried: 14 of 25 boots of a busy machine, and none of 4 by 10.0).
-        unpack(&apt.fetch("download", &EMULATORS)?, &folder.join("emulator"))?;
-        let boot = folder.join("boot");
-        unpack(&apt.fetch("download", &[&kernel])?, &boot)?;
-        let image = only(&boot.join("boot"), "vmlinuz-")?;
-        fs::rename(&image, folder.join("kernel")).map_err(|error| Failure::io("move", &image, &error))?;
-        let modules = only(&boot.join("lib/modules"), "")?.join("kernel/drivers/block");
-        let driver = only(&modules, "virtio_blk.ko")?;
-        let plain = folder.join("virtio_blk.ko");
+/// Unpacks the drivers of the disks, under names that say in which order they are loaded.
+fn drivers(from: &Path, to: &Path) -> Result<(), Failure> {
+    debian::make_folder(to)?;
+    for (number, name) in DRIVERS.iter().enumerate() {
+        let packed = ["", ".xz"].map(|ending| from.join(format!("{name}.ko{ending}")));
+        // Some kernels have some of them built in.
+        let Some(driver) = packed.iter().find(|path| path.is_file()) else { continue };
+        let plain = to.join(format!("{number}.ko"));
         match driver.extension().is_some_and(|ending| ending == "xz") {
-            true => write(&plain, &output(Command::new("xz").arg("-dc").arg(&driver))?)?,
-            false => drop(fs::copy(&driver, &plain).map_err(|e| Failure::io("copy", &driver, &e))?),
+            true => write(&plain, &output(Command::new("xz").arg("-dc").arg(driver))?)?,
+            false => drop(fs::copy(driver, &plain).map_err(|e| Failure::io("copy", driver, &e))?),
         }
-        let (root, base) = (folder.join("root"), suite.trim_end_matches("-backports"));
-        let mut system = Command::new("mmdebstrap");
-        system.args(["--quiet", "--variant=minbase", &format!("--include={INCLUDED}")]);
-        system.arg("--customize-hook=chroot \"$1\" useradd --create-home --uid 1000 --shell /bin/sh user");
-        process::run(system.arg(base).arg(&root).arg(debian::mirror()?))?;
-        let shell = root.join("bin/busybox");
-        fs::copy(&shell, folder.join("busybox")).map_err(|error| Failure::io("copy", &shell, &error))?;
-        disk(&root, &folder.join("root.img"), "1G")?;
-        for spent in [root, boot, folder.join("apt")] {
-            fs::remove_dir_all(&spent).map_err(|error| Failure::io("remove", &spent, &error))?;
-        }
-        Ok(())
     }
+    Ok(())
 }
 
 /// What a program writes to its standard output, as bytes.
@@ -143,19 +143,22 @@ fn disk(folder: &Path, image: &Path, size: &str) -> Result<(), Failure> {
     process::run(mke2fs.args(["-q", "-t", "ext4", "-m", "0", "-d"]).arg(folder).arg(image).arg(size))
 }
 
-fn boot(system: &System, work: &Path, systemd: bool) -> Result<(), Failure> {
+fn boot(system: &Path, work: &Path, systemd: bool) -> Result<(), Failure> {
     let programs = work.join("programs");
     build(&programs)?;
     let (disk_image, first) = (work.join("programs.img"), work.join("first"));
     disk(&programs, &disk_image, "1G")?;
     let mut archive = Archive::default();
     archive.entry("bin", 0o040_755, &[]);
-    for (name, mode, file) in
-        [("bin/busybox", 0o100_755, "busybox"), ("virtio_blk.ko", 0o100_644, "virtio_blk.ko")]
-    {
-        let path = system.folder.join(file);
+    archive.entry("drivers", 0o040_755, &[]);
+    let mut files = vec![("bin/busybox".to_owned(), system.join("busybox"))];
+    for driver in debian::list(&system.join("drivers"))? {
+        let name = driver.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        files.push((format!("drivers/{name}"), driver));
+    }
+    for (name, path) in files {
         let content = fs::read(&path).map_err(|error| Failure::io("read", &path, &error))?;
-        archive.entry(name, mode, &content);
+        archive.entry(&name, 0o100_755, &content);
     }
     archive.entry("init", 0o100_755, include_bytes!("../programs/kernels.sh"));
     archive.entry("test.service", 0o100_644, include_bytes!("../programs/kernels.service"));
@@ -167,7 +170,7 @@ fn boot(system: &System, work: &Path, systemd: bool) -> Result<(), Failure> {
     }
     let mut bad = Vec::new();
     for mode in modes {
-        let machine = || machine(&system.folder, &first, &disk_image, mode);
+        let machine = || machine(system, &first, &disk_image, mode);
         let console = console::boot_until_done("kernels", machine)?;
         if !console.iter().any(|line| line == "guest: cgroups left: 0") {
             bad.push("cgroups were left".to_owned());

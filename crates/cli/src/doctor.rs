@@ -27,7 +27,13 @@ pub(crate) fn doctor(json: bool) -> u8 {
 fn lines(diagnosis: &Diagnosis) -> Vec<String> {
     let rung = match (diagnosis.rung, diagnosis.full) {
         (Some(rung), true) => format!("the {rung} rung: everything is there"),
-        (Some(rung), false) => format!("the {rung} rung, with something missing"),
+        (Some(rung), false) if diagnosis.waivers.is_empty() => {
+            format!("the {rung} rung, with something missing")
+        }
+        (Some(rung), false) => {
+            let waivers = diagnosis.waivers.iter().map(|waived| format!(" --allow-degraded={waived}"));
+            format!("the {rung} rung, with{}", waivers.collect::<String>())
+        }
         (None, _) => "no sandbox can be started".to_owned(),
     };
     let mut lines = vec![format!("Linux {}, user {}: {rung}", diagnosis.kernel, diagnosis.user)];

@@ -64,9 +64,10 @@ fn is_called(entry: &Entry, word: &str) -> bool {
 /// What was done, on one line.
 fn line(ended: &Ended) -> String {
     let called = called(&ended.entry);
+    let how = if ended.by_cgroup { "frozen first, at once by their cgroup" } else { "frozen first" };
     let stopped = match ended.stopped {
         0 => String::new(),
-        stopped => format!(" ({stopped} of its processes were frozen first)"),
+        stopped => format!(" ({stopped} of its processes were {how})"),
     };
     match &ended.result {
         Ok(()) => format!("killed {called}{stopped}\n"),
@@ -131,9 +132,13 @@ mod tests {
     #[test]
     fn what_was_done_is_said() {
         let entry = entry("4", Some("n"));
-        let ended = |stopped, result| line(&Ended { entry: entry.clone(), stopped, result });
+        let by =
+            |by_cgroup, stopped, result| line(&Ended { entry: entry.clone(), stopped, by_cgroup, result });
+        let ended = |stopped, result| by(false, stopped, result);
         assert_eq!(ended(0, Ok(())), "killed 4 (n)\n");
         assert_eq!(ended(3, Ok(())), "killed 4 (n) (3 of its processes were frozen first)\n");
+        let by_cgroup = "killed 4 (n) (3 of its processes were frozen first, at once by their cgroup)\n";
+        assert_eq!(by(true, 3, Ok(())), by_cgroup);
         assert_eq!(ended(0, Err("why".to_owned())), "not killed: 4 (n): why\n");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
+use ringfence::config::with_standing_waivers;
 use ringfence::policy::{Access, BUILTIN_PROFILES, Base, Policy, Problem, Size, Tmpfs, Variable};
 use ringfence::profiles::Profiles;
 
@@ -28,7 +29,7 @@ pub(crate) fn from_flags(flags: PolicyFlags, notes: &mut Vec<String>) -> Result<
     set_syscalls(&mut policy, &flags.syscalls, notes)?;
     policy.waived.extend(flags.allow_degraded);
     policy.check()?;
-    Ok(policy)
+    with_standing_waivers(policy)
 }
 
 /// What the policy begins as. A built-in profile is looked for nowhere: a start reads no file for it.

@@ -137,7 +137,8 @@ fn usage(used: &Usage, say: &mut dyn FnMut(&str, String)) {
         say("processes", format!("{peak} at once"));
     }
     if let (Some(read), Some(written)) = (used.read_bytes, used.written_bytes) {
-        say("storage", format!("{} read, {} written", human::bytes(read), human::bytes(written)));
+        let by = if used.io_source.is_empty() { String::new() } else { format!(" (by {})", used.io_source) };
+        say("storage", format!("{} read, {} written{by}", human::bytes(read), human::bytes(written)));
     }
     let (forced, voluntary) = (used.switches_forced, used.switches_voluntary);
     say("switches", format!("{forced} forced, {voluntary} by waiting"));

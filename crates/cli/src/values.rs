@@ -52,8 +52,7 @@ pub(crate) fn violation() -> impl TypedValueParser<Value = Violation> {
 
 /// The guarantees that need something from the host, which a host may lack: all but two.
 pub(crate) fn waivable() -> impl TypedValueParser<Value = Guarantee> {
-    let of_host = |guarantee: &Guarantee| !matches!(guarantee, Guarantee::Fds | Guarantee::Environment);
-    let names = Guarantee::ALL.into_iter().filter(of_host).map(Guarantee::name);
+    let names = Guarantee::ALL.into_iter().filter(|guarantee| guarantee.is_waivable()).map(Guarantee::name);
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Guarantee>())
 }
 

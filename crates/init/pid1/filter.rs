@@ -1,13 +1,11 @@
 //! The filters of system calls: set, proven, and, where the program may execute nothing else, its one exec
 //! answered.
 
-use core::ffi::CStr;
-
 use crate::abi;
 use crate::plan::Plan;
+use crate::proc;
 use crate::steps::{Fault, expect};
 use crate::sys::{self, Errno, Fd};
-use crate::text::Decimal;
 use crate::verify;
 use crate::wire::{Op, Step, detail, fault};
 
@@ -40,8 +38,8 @@ pub(crate) fn answers_exec(plan: &Plan) -> bool {
 }
 
 /// The process that becomes the program asks to execute it: looks at what the process is by now, and lets it.
-/// Answers false when the call is gone, because its process is.
-pub(crate) fn answer(plan: &Plan, listener: Fd, process: i32) -> Result<bool, Fault> {
+/// `shown` is its number in /proc. Answers false when the call is gone, because its process is.
+pub(crate) fn answer(plan: &Plan, listener: Fd, process: i32, shown: i32) -> Result<bool, Fault> {
     let call = match sys::next_notification(listener) {
         Ok(call) => call,
         // The call was interrupted before it could be read.
@@ -49,22 +47,10 @@ pub(crate) fn answer(plan: &Plan, listener: Fd, process: i32) -> Result<bool, Fa
         Err(errno) => return Err(errno.into()),
     };
     expect(call.process == process.cast_unsigned(), 0)?;
-    let mut path = [0_u8; 40];
-    verify::confined(plan, in_proc(&mut path, process, b"/status"))?;
+    verify::confined(plan, proc::of(&mut [0; 48], shown, b"/status"))?;
     match sys::let_continue(listener, call.id) {
         Ok(()) => Ok(true),
         Err(Errno(abi::ENOENT)) => Ok(false),
         Err(errno) => Err(errno.into()),
     }
-}
-
-/// The path of a process' file in /proc.
-pub(crate) fn in_proc<'a>(room: &'a mut [u8; 40], process: i32, name: &[u8]) -> &'a CStr {
-    let digits = Decimal::of(process.unsigned_abs().into());
-    let mut length = 0;
-    for part in [b"/proc/".as_slice(), digits.text().to_bytes(), name] {
-        room[length..length + part.len()].copy_from_slice(part);
-        length += part.len();
-    }
-    CStr::from_bytes_until_nul(room).unwrap_or_default()
 }

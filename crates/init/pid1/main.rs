@@ -18,6 +18,7 @@ mod landlock;
 mod mounts;
 mod plan;
 mod privileges;
+mod proc;
 mod start;
 mod steps;
 #[path = "../src/sys.rs"]

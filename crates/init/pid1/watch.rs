@@ -8,6 +8,7 @@ use crate::abi::{self, PollFd, Rusage, Timespec};
 use crate::account;
 use crate::filter;
 use crate::plan::Plan;
+use crate::proc;
 use crate::steps::{self, Fault};
 use crate::sys::{self, Errno, Fd};
 use crate::terminal;
@@ -28,6 +29,8 @@ struct Watch {
     terminal: Option<Fd>,
     /// Everything is stopped, because the supervisor is about to be.
     frozen: bool,
+    /// Its number in /proc.
+    shown: i32,
     /// Tells of the exec; `None` when the program runs, or never will.
     teller: Option<Fd>,
     /// Where the one exec of the program is answered, until it is.
@@ -79,6 +82,10 @@ pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, teller: Fd, termin
         Ok(signals) => signals,
         Err(errno) => steps::fail(&plan, fork_step, errno.into()),
     };
+    let shown = match proc::number_of(&plan, process) {
+        Ok(shown) => shown,
+        Err(fault) => steps::fail(&plan, fork_step, fault),
+    };
     let started_ns = sys::monotonic_ns();
     let mut watch = Watch {
         plan,
@@ -86,6 +93,7 @@ pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, teller: Fd, termin
         process,
         terminal,
         frozen: false,
+        shown,
         teller: Some(teller),
         listener: None,
         started_ns,
@@ -200,7 +208,7 @@ impl Watch {
         }
         let _nothing_left_to_read = sys::close(teller);
         self.teller = None;
-        match has_executed(self.process) {
+        match has_executed(self.shown) {
             Ok(true) => {
                 self.started = true;
                 let (kind, time_ns) = (RecordKind::Started as u32, self.started_ns);
@@ -218,7 +226,7 @@ impl Watch {
     fn answer_exec(&mut self, waits: bool) {
         let Some(listener) = self.listener else { return };
         if waits {
-            match filter::answer(&self.plan, listener, self.process) {
+            match filter::answer(&self.plan, listener, self.process, self.shown) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(fault) => self.fail_exec(fault),
@@ -472,8 +480,7 @@ impl Watch {
 /// Does the process, alive or not yet reaped, run a program that it executed? The ninth field of its `stat`
 /// are the kernel's flags (proc_pid_stat(5)); the name before them may hold anything but ends at the last `)`.
 fn has_executed(process: i32) -> Result<bool, Fault> {
-    let mut path = [0_u8; 40];
-    let mut lines = Lines::open(filter::in_proc(&mut path, process, b"/stat"))?;
+    let mut lines = Lines::open(proc::of(&mut [0; 48], process, b"/stat"))?;
     let flags = lines.next()?.and_then(|line| {
         let after = line.iter().rposition(|byte| *byte == b')')?;
         crate::text::words(line.get(after + 1..)?).nth(6).and_then(|word| number(word, 10))

@@ -89,6 +89,7 @@ numbers! {
     SYS_fsopen = 430 / 430,
     SYS_fsconfig = 431 / 431,
     SYS_fsmount = 432 / 432,
+    SYS_pidfd_open = 434 / 434,
     SYS_clone3 = 435 / 435,
     SYS_close_range = 436 / 436,
     SYS_openat2 = 437 / 437,
@@ -104,7 +105,8 @@ macro_rules! constants {
             #[test]
             #[allow(clippy::unnecessary_cast, clippy::cast_lossless)]
             fn constants_are_libcs() {
-                $(assert_eq!(super::$name as u64, libc::$name as u64, stringify!($name));)*
+                // musl has the numbers of ioctl(2) signed.
+                $(assert_eq!(super::$name as u64, libc::$name as $type as u64, stringify!($name));)*
             }
         }
     };

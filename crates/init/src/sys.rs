@@ -538,6 +538,12 @@ pub unsafe fn execveat(file: Fd, arguments: *const usize, environment: *const us
     }
 }
 
+/// pidfd_open(2).
+pub fn pidfd_open(process: i32) -> Result<Fd> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_pidfd_open, process, 0) }.and_then(fresh)
+}
+
 /// kill(2).
 pub fn kill(process: i32, signal: i32) -> Result<()> {
     // SAFETY: no pointers.

@@ -2,9 +2,11 @@
 
 use ringfence_init::sys::Errno;
 use ringfence_init::wire::{Record, RecordKind, detail, fault};
-use ringfence_policy::{Problem, Reason};
+use ringfence_policy::{Guarantee, Problem, Reason, Rung};
 
 use crate::errno;
+use crate::host::Descent;
+use crate::landlock;
 use crate::launch::ChildStep;
 use crate::plan::Plan;
 use crate::probe::trial::{Call, Failed};
@@ -187,13 +189,16 @@ fn mismatch(plan: &Plan, record: &Record) -> Problem {
 
 fn kernel_error(step: Option<&Step>, number: i32) -> Problem {
     let shown = step.map_or_else(|| "read the plan".to_owned(), Step::to_string);
+    if let Some(descent) = step.and_then(|step| descent(step, number)) {
+        return descent.lack.refusal(Guarantee::Processes).errno(errno::name(number));
+    }
     if let Some(lack) = step.and_then(|step| host_lacks(step, number)) {
         let what = format!("cannot {shown}: {}", lack.why);
         return setup("step", what).errno(errno::name(number)).remedy(lack.remedy);
     }
     let problem = setup("step", format!("cannot {shown}")).errno(errno::name(number));
     let remedy = match (step, number) {
-        (Some(Step::LandlockRestrict { .. }), libc::E2BIG) => {
+        (Some(Step::Landlock(landlock::Step::Restrict { .. })), libc::E2BIG) => {
             "16 sandboxes of Landlock are around this process already, and the kernel takes no more: end some"
         }
         (Some(Step::Keyring), libc::EDQUOT) => {
@@ -217,11 +222,17 @@ fn kernel_error(step: Option<&Step>, number: i32) -> Problem {
     problem.remedy(remedy)
 }
 
+/// The next rung, where a step failed for something that it does without.
+pub(crate) fn descent(step: &Step, number: i32) -> Option<Descent> {
+    let denied = matches!(number, libc::EPERM | libc::EACCES);
+    (matches!(step, Step::Proc { .. }) && denied)
+        .then(|| Descent { rung: Rung::Nested, lack: why::fresh_proc(number) })
+}
+
 /// What the host itself lacks for a step; `None` where the error may be about what was asked.
 fn host_lacks(step: &Step, number: i32) -> Option<Lack> {
     let denied = matches!(number, libc::EPERM | libc::EACCES);
     Some(match step {
-        Step::Proc { .. } if denied => why::fresh_proc(number),
         Step::Loopback | Step::NoUserNamespaces if denied => why::powerless(number),
         Step::Private if denied || number == libc::ENOSYS => why::mounts(Call::SetAttributes, number),
         // Its calls are several; the last one alone can answer that it is invalid.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use ringfence_init::sys::landlock;
+use ringfence_init::sys::landlock::QUIET;
 use ringfence_init::wire::{self, Header, Message as _, NO_FD, Op};
 use ringfence_policy::Problem;
 use ringfence_seccomp::{Program, sentinel};
 
+use crate::landlock;
 use crate::plan::Plan;
 use crate::step::{MountFlags, Step};
 
@@ -227,20 +228,28 @@ impl Image {
             Step::VerifyProgram { file, .. } => {
                 wire::Step { a: device_words(file.device), b: file.inode, ..base }
             }
-            Step::LandlockRuleset { handled, scopes } => wire::Step { a: *handled, b: *scopes, ..base },
-            Step::LandlockAllowQueues { rights } => wire::Step { a: *rights, ..base },
-            Step::LandlockAllow { path, rights } => wire::Step { path: self.path(path), a: *rights, ..base },
-            Step::LandlockAllowPassed { for_reading, for_writing } => {
+            Step::ExecOnce { program } => self.filter(program, sentinel::EXEC_ONCE, base),
+            Step::Filter { program, .. } => self.filter(program, sentinel::FILTER, base),
+            Step::Landlock(step) => self.landlock(step, base),
+            _ => base,
+        }
+    }
+
+    fn landlock(&mut self, step: &landlock::Step, base: wire::Step) -> wire::Step {
+        match step {
+            landlock::Step::Ruleset { handled, scopes } => wire::Step { a: *handled, b: *scopes, ..base },
+            landlock::Step::Allow { path, rights } => {
+                wire::Step { path: self.path(path), a: *rights, ..base }
+            }
+            landlock::Step::AllowPassed { for_reading, for_writing } => {
                 wire::Step { a: *for_reading, b: *for_writing, ..base }
             }
-            Step::LandlockRestrict { abi, proof, .. } => {
-                let flags = if *abi >= 7 { landlock::QUIET } else { 0 };
+            landlock::Step::AllowQueues { rights } => wire::Step { a: *rights, ..base },
+            landlock::Step::Restrict { abi, proof, .. } => {
+                let flags = if *abi >= 7 { QUIET } else { 0 };
                 let path = proof.as_ref().map_or(0, |folder| self.path(&folder.join(PROOF)));
                 wire::Step { path, a: u64::from(flags), ..base }
             }
-            Step::ExecOnce { program } => self.filter(program, sentinel::EXEC_ONCE, base),
-            Step::Filter { program, .. } => self.filter(program, sentinel::FILTER, base),
-            _ => base,
         }
     }
 }
@@ -275,10 +284,11 @@ const fn op(step: &Step) -> Op {
         Step::VerifyMounts => Op::VerifyMounts,
         Step::VerifyNamespace { .. } => Op::VerifyNamespace,
         Step::CloseFiles => Op::CloseFiles,
-        Step::LandlockRuleset { .. } => Op::LandlockRuleset,
-        Step::LandlockAllow { .. } => Op::LandlockAllow,
-        Step::LandlockAllowPassed { .. } => Op::LandlockAllowPassed,
-        Step::LandlockAllowQueues { .. } => Op::LandlockAllowQueues,
+        Step::Landlock(landlock::Step::Ruleset { .. }) => Op::LandlockRuleset,
+        Step::Landlock(landlock::Step::Allow { .. }) => Op::LandlockAllow,
+        Step::Landlock(landlock::Step::AllowPassed { .. }) => Op::LandlockAllowPassed,
+        Step::Landlock(landlock::Step::AllowQueues { .. }) => Op::LandlockAllowQueues,
+        Step::Landlock(landlock::Step::Restrict { .. }) => Op::LandlockRestrict,
         Step::Fork => Op::Fork,
         Step::Terminal(_) => Op::Terminal,
         Step::Session => Op::Session,
@@ -291,7 +301,6 @@ const fn op(step: &Step) -> Op {
         Step::Signals => Op::Signals,
         Step::VerifyProcess => Op::VerifyProcess,
         Step::VerifyProgram { .. } => Op::VerifyProgram,
-        Step::LandlockRestrict { .. } => Op::LandlockRestrict,
         Step::ExecOnce { .. } => Op::ExecOnce,
         Step::Announce => Op::Announce,
         Step::Filter { .. } => Op::Filter,

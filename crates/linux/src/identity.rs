@@ -3,10 +3,11 @@
 //! An ordinary user is mapped to themselves. Host root is not special: the program gets an unprivileged host
 //! id that nobody else has, because even without a capability root's id owns root's files.
 
-use ringfence_policy::{Guarantee, HostUser, IdMap, Policy, Problem, Refusal};
+use ringfence_policy::{Guarantee, HostUser, IdMap, Policy, Problem, Reason, Refusal};
 
 use crate::host::Host;
 use crate::resolve::accounts;
+use crate::why::{self, Lack};
 
 /// CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN: what root needs to write another's map and to map a mount's ids.
 const ROOT_NEEDS: [u32; 3] = [6, 7, 21];
@@ -70,6 +71,10 @@ impl Identity {
         if policy.process.user != HostUser::Auto {
             let why = "--user chooses a host identity, which only root can give".to_owned();
             return Err(Problem::request("user", why).remedy("for ids inside use --uid and --gid"));
+        }
+        if host.uid == 0 && !why::may_map_user_0(host.capabilities) {
+            let Lack { why, remedy, .. } = why::user_0();
+            return Err(Problem::new(Reason::Refused, "namespaces", why).remedy(remedy));
         }
         let me = |inside, outside| vec![Extent { inside, outside, count: 1 }];
         let single = Self {
@@ -226,6 +231,7 @@ mod tests {
             id_helpers: None,
             processors: 1,
             rung: ringfence_policy::Rung::Full,
+            outer_proc: None,
             landlock: None,
             cgroups: crate::cgroup::Found::default(),
         }
@@ -257,12 +263,16 @@ mod tests {
     #[test]
     fn root_that_cannot_shed_its_identity_is_refused_unless_waived() {
         let mut policy = Policy::builtin("default").unwrap();
-        let weak = host(0, 0, &ALL_IDS);
+        let weak = host(0, 1 << 31, &ALL_IDS);
         let problem = Identity::decide(&policy, &weak, 7).unwrap_err();
         assert!(problem.to_string().contains("--allow-degraded=host-root"), "{problem}");
         policy = policy.waive(Guarantee::HostRoot);
         let identity = Identity::decide(&policy, &weak, 7).unwrap();
         assert_eq!(identity.users, [Extent { inside: 0, outside: 0, count: 1 }]);
+        for ids in [&ALL_IDS[..], &[(0, 1000, 1)]] {
+            let problem = Identity::decide(&policy, &host(0, 0, ids), 7).unwrap_err();
+            assert!(problem.to_string().contains("CAP_SETFCAP"), "{problem}");
+        }
     }
 
     #[test]

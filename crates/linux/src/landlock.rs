@@ -5,6 +5,7 @@
 //! hold it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ringfence_init::sys::landlock::{self, right, scope};
@@ -183,10 +184,58 @@ impl Ruleset {
     pub(crate) const fn is_scoped(&self) -> bool {
         self.scopes != 0
     }
+
+    /// The steps of PID 1, which make it.
+    pub(crate) fn made(&self) -> impl Iterator<Item = Step> {
+        let ruleset = Step::Ruleset { handled: self.handled, scopes: self.scopes };
+        let rules =
+            self.rules.iter().map(|rule| Step::Allow { path: rule.path.clone(), rights: rule.rights });
+        let (for_reading, for_writing) = (self.passed_for_reading, self.passed_for_writing);
+        let rest =
+            [Step::AllowPassed { for_reading, for_writing }, Step::AllowQueues { rights: self.queues }];
+        std::iter::once(ruleset).chain(rules).chain(rest)
+    }
+
+    /// The step of the program's process, which restricts itself by it.
+    pub(crate) fn put_on(&self) -> Step {
+        Step::Restrict { abi: self.abi, rules: self.rules.len(), proof: self.proof.clone() }
+    }
+}
+
+/// One kernel step of Landlock: `Display` says what each does, `ringfence_init::wire::Op` documents them.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Ruleset { handled: u64, scopes: u64 },
+    Allow { path: PathBuf, rights: u64 },
+    AllowPassed { for_reading: u64, for_writing: u64 },
+    AllowQueues { rights: u64 },
+    Restrict { abi: u32, rules: usize, proof: Option<PathBuf> },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ruleset { .. } => {
+                f.write_str("make a Landlock ruleset: what no rule allows will be refused")
+            }
+            Self::Allow { path, rights } => {
+                write!(f, "allow by Landlock, in {}: {}", path.display(), words(*rights))
+            }
+            Self::AllowPassed { .. } => {
+                f.write_str("allow by Landlock to open passed files anew, as they are open")
+            }
+            Self::AllowQueues { rights } => {
+                write!(f, "allow by Landlock, in message queues of its own: {}", words(*rights))
+            }
+            Self::Restrict { abi, rules, .. } => {
+                write!(f, "restrict files by Landlock (ABI {abi}, {rules} rules), and prove it")
+            }
+        }
+    }
 }
 
 /// Rights in words.
-pub(crate) fn words(rights: u64) -> String {
+fn words(rights: u64) -> String {
     let words = [
         (right::READ_FILE, "read"),
         (right::EXECUTE, "execute"),
@@ -198,4 +247,113 @@ pub(crate) fn words(rights: u64) -> String {
     let said: Vec<_> =
         words.into_iter().filter(|(right, _)| rights & right != 0).map(|(_, word)| word).collect();
     said.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::layout::Rank;
+    use crate::resolve::Source;
+
+    fn bind(path: &Path, access: Access) -> Node {
+        Node::Bind { source: Source::at(path).unwrap(), access, elsewhere: false }
+    }
+
+    fn memory(sealed: bool) -> Node {
+        Node::Memory { size: 1 << 20, mode: 0o755, sealed }
+    }
+
+    /// A layout of nodes, and a folder and a file of the host for binds.
+    fn layout(nodes: &[(&str, Node)]) -> Layout {
+        let mut layout = Layout::default();
+        for (path, node) in nodes {
+            layout.put(*path, Rank::Caller, node.clone());
+        }
+        layout
+    }
+
+    fn paths(ruleset: &Ruleset) -> Vec<&str> {
+        ruleset.rules.iter().filter_map(|rule| rule.path.to_str()).collect()
+    }
+
+    #[test]
+    fn each_abi_refuses_what_it_knows() {
+        let layout = layout(&[("/tmp", memory(false))]);
+        for (abi, rights, scopes) in
+            [(2, 14, 0), (3, 15, 0), (4, 15, 0), (5, 16, 0), (6, 16, 3), (8, 16, 3), (9, 17, 3)]
+        {
+            let ruleset = ruleset(&layout, abi, None).unwrap();
+            assert_eq!((ruleset.handled, ruleset.scopes), ((1 << rights) - 1, scopes), "ABI {abi}");
+            // A kernel refuses a rule that allows what the ruleset does not refuse.
+            let passed = ruleset.passed_for_reading | ruleset.passed_for_writing | ruleset.queues;
+            let allowed = ruleset.rules.iter().fold(passed, |allowed, rule| allowed | rule.rights);
+            assert_eq!(allowed & !ruleset.handled, 0, "ABI {abi}");
+            // Something can prove it, and nothing allows what is nobody's.
+            assert_eq!(ruleset.proof.is_some(), scopes == 0);
+            let nobodys = right::MAKE_CHARACTER_DEVICE | right::MAKE_BLOCK_DEVICE | right::RESOLVE_SOCKET;
+            assert_eq!(allowed & nobodys, 0, "ABI {abi}");
+        }
+        assert_eq!(ruleset(&layout, 200, None), ruleset(&layout, LAST, None));
+    }
+
+    #[test]
+    fn a_rule_is_only_where_more_is_needed_than_above() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let (read, write) = (bind(folder.path(), Access::Read), bind(folder.path(), Access::Write));
+        let layout = layout(&[
+            ("/a", read.clone()),
+            ("/a/b", write.clone()),
+            ("/a/b/c", read),
+            ("/a/b/c/d", write.clone()),
+            ("/a/b/pin", Node::Pin { access: Access::Read, folder: true }),
+            ("/file", bind(&file, Access::Write)),
+            ("/dev", memory(true)),
+            ("/dev/pts", Node::Terminals),
+            ("/elsewhere", Node::Terminals),
+            ("/memory", memory(false)),
+            ("/memory/w", write),
+            ("/proc", Node::Proc),
+            ("/sealed", memory(true)),
+        ]);
+        let ruleset = ruleset(&layout, 7, None).unwrap();
+        assert_eq!(paths(&ruleset), ["/", "/a/b", "/dev", "/elsewhere", "/file", "/memory", "/proc"]);
+        let rights =
+            |path: &str| ruleset.rules.iter().find(|rule| rule.path == Path::new(path)).unwrap().rights;
+        assert_eq!(rights("/"), READ | right::EXECUTE);
+        assert_eq!(rights("/a/b"), CHANGE);
+        // A folder's rights mean nothing on a file, and the kernel refuses them there.
+        assert_eq!(rights("/file"), WRITE);
+        assert_eq!(rights("/dev"), DEVICES);
+    }
+
+    #[test]
+    fn where_it_matters_the_right_to_execute_stands_at_each_mount() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = bind(folder.path(), Access::Read);
+        let layout = layout(&[("/usr", read.clone()), ("/data", read), ("/tmp", memory(false))]);
+        let no_exec = ["/data", "/tmp"].map(PathBuf::from).into();
+        let ruleset = ruleset(&layout, 7, Some(&no_exec)).unwrap();
+        let executes: Vec<_> =
+            ruleset.rules.iter().filter(|rule| rule.rights & right::EXECUTE != 0).collect();
+        assert_eq!(executes, [&Rule { path: "/usr".into(), rights: right::EXECUTE }]);
+        assert_eq!(paths(&ruleset), ["/", "/tmp", "/usr"]);
+    }
+
+    #[test]
+    fn what_nothing_could_prove_is_no_layer() {
+        let layout = layout(&[("/dev", memory(true))]);
+        assert_eq!(ruleset(&layout, 5, None), None);
+        assert!(ruleset(&layout, 6, None).is_some());
+    }
+
+    #[test]
+    fn rights_are_said_in_words() {
+        assert_eq!(words(READ | right::EXECUTE), "read, execute");
+        assert_eq!(words(CHANGE), "write, make and remove, move");
+        assert_eq!(words(DEVICES), "write, control");
+    }
 }

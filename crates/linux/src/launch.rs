@@ -28,6 +28,19 @@ pub struct Streams {
     pub more: Vec<(i32, OwnedFd)>,
 }
 
+impl Streams {
+    /// The same open files again, for another try.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn duplicate(&self) -> io::Result<Self> {
+        let again = |file: &OwnedFd| look::ours(rustix::io::fcntl_dupfd_cloexec(file, 3)?);
+        let [a, b, c] = self.standard.each_ref().map(|file| file.as_ref().map(again).transpose());
+        let more = self.more.iter().map(|(number, file)| Ok((*number, again(file)?)));
+        Ok(Self { standard: [a?, b?, c?], more: more.collect::<io::Result<_>>()? })
+    }
+}
+
 /// Starts a plan. The program has not run when this returns: [`Running`] says how it goes.
 ///
 /// `begun_ns` is when the request began (`CLOCK_MONOTONIC`), for the report.

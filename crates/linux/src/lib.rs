@@ -29,6 +29,8 @@ mod relay;
 mod resolve;
 mod rlimits;
 mod signals;
+#[cfg(test)]
+mod spec;
 mod stack;
 mod step;
 mod supervise;
@@ -37,8 +39,9 @@ mod verdict;
 mod why;
 
 pub use cancel::Cancellation;
+pub use cgroup::Freezer;
 pub use errno::name as errno_name;
-pub use host::Host;
+pub use host::{Descent, Host};
 pub use launch::{Streams, launch};
 pub use layout::{Layout, Node};
 pub use look::real as real_path;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ringfence_init::abi;
 use ringfence_policy::{
-    Access, Base, GuaranteeRow, IdMap, Limits, Network, OutputLimit, Policy, Problem, Rung,
+    Access, Base, Guarantee, GuaranteeRow, IdMap, Limits, Network, OutputLimit, Policy, Problem, Rung,
 };
 
 use crate::cgroup::{self, Held};
@@ -144,6 +144,7 @@ const EMPTY_FOLDER: &str = "/.ringfence-empty-folder";
 /// # Errors
 /// A guarantee that this host cannot give and the policy does not waive; a limit above what the caller has.
 pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> Result<Plan, Problem> {
+    let outer_proc = outer_proc(policy, host)?;
     let identity = Identity::decide(policy, host, random)?;
     check_devices(resolved, &identity)?;
     let held = cgroup::decide(policy, &host.cgroups)?;
@@ -152,7 +153,7 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
     let mut steps = Vec::new();
     become_somebody(&mut steps, &identity, &held);
     steps.extend([Step::Private, Step::Root { bytes: FURNITURE, inodes: 65_536 }]);
-    build_files(&mut steps, policy, resolved, &identity);
+    build_files(&mut steps, policy, resolved, &identity, outer_proc);
     steps.push(Step::VerifyMounts);
     if policy.network == Network::None {
         steps.push(Step::Loopback);
@@ -195,6 +196,18 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         writable: writable(resolved),
         layout: resolved.layout.clone(),
     })
+}
+
+/// What is shown as /proc where the sandbox can have none of its own.
+///
+/// # Errors
+/// It may not be so by the policy: what is seen there is not waived.
+fn outer_proc<'a>(policy: &Policy, host: &'a Host) -> Result<Option<&'a Source>, Problem> {
+    let Some((lack, source)) = &host.outer_proc else { return Ok(None) };
+    if policy.waived.contains(&Guarantee::Processes) {
+        return Ok(Some(source));
+    }
+    Err(lack.refusal(Guarantee::Processes))
 }
 
 /// How many processors the program can use at once.
@@ -249,14 +262,20 @@ fn become_somebody(steps: &mut Vec<Step>, identity: &Identity, held: &Held) {
 
 /// Everything that the program sees, parents before children; then the host's root goes and what is full is
 /// sealed.
-fn build_files(steps: &mut Vec<Step>, policy: &Policy, resolved: &Resolved, identity: &Identity) {
+fn build_files(
+    steps: &mut Vec<Step>,
+    policy: &Policy,
+    resolved: &Resolved,
+    identity: &Identity,
+    outer_proc: Option<&Source>,
+) {
     let layout = &resolved.layout;
     let covers = layout.nodes().any(|(_, _, node)| matches!(node, Node::Cover { .. }));
     if covers {
         steps.push(Step::Folder { path: EMPTY_FOLDER.into(), mode: 0 });
         steps.push(Step::File { path: EMPTY_FILE.into(), mode: 0, content: Vec::new() });
     }
-    let mut builder = Builder { steps, made: Vec::new(), policy, identity };
+    let mut builder = Builder { steps, made: Vec::new(), policy, identity, outer_proc };
     for (path, rank, node) in layout.nodes() {
         let (container, kind) = layout.container(path);
         if !matches!(kind, Node::Bind { .. } | Node::Proc) {
@@ -289,14 +308,7 @@ fn second_layer(steps: &mut Vec<Step>, policy: &Policy, resolved: &Resolved, hos
     // Only where the commands are named does it matter from which mount something is executed.
     let no_exec = (!policy.filesystem.commands.is_empty()).then_some(&no_exec);
     let ruleset = landlock::ruleset(&resolved.layout, host.landlock?, no_exec)?;
-    let (handled, scopes) = (ruleset.handled, ruleset.scopes);
-    steps.push(Step::LandlockRuleset { handled, scopes });
-    for rule in &ruleset.rules {
-        steps.push(Step::LandlockAllow { path: rule.path.clone(), rights: rule.rights });
-    }
-    let (for_reading, for_writing) = (ruleset.passed_for_reading, ruleset.passed_for_writing);
-    steps.push(Step::LandlockAllowPassed { for_reading, for_writing });
-    steps.push(Step::LandlockAllowQueues { rights: ruleset.queues });
+    steps.extend(ruleset.made().map(Step::Landlock));
     Some(ruleset)
 }
 
@@ -306,6 +318,8 @@ struct Builder<'a> {
     made: Vec<PathBuf>,
     policy: &'a Policy,
     identity: &'a Identity,
+    /// Shown where the sandbox can have no proc of its own.
+    outer_proc: Option<&'a Source>,
 }
 
 impl Builder<'_> {
@@ -366,10 +380,18 @@ impl Builder<'_> {
                     *sealed || path == Path::new("/dev/shm") || !self.policy.filesystem.commands.is_empty();
                 Step::Tmpfs { path, options, flags: MountFlags { no_exec, ..plain } }
             }
-            Node::Proc => {
-                self.steps.push(Step::Proc { path });
-                Step::NoUserNamespaces
-            }
+            Node::Proc => match self.outer_proc {
+                None => {
+                    self.steps.push(Step::Proc { path });
+                    Step::NoUserNamespaces
+                }
+                Some(source) => {
+                    let flags = MountFlags { recursive: true, ..still };
+                    Step::Bind { source: source.clone(), path, flags, cloned: false, mapped: false }
+                }
+            },
+            // The whole of the caller's proc is read-only.
+            Node::Pin { .. } if self.outer_proc.is_some() && path.starts_with("/proc") => return,
             Node::Terminals => Step::Devpts { path, options: self.terminal_options() },
             Node::Pin { access, folder } => {
                 let in_proc = path.starts_with("/proc");
@@ -441,10 +463,7 @@ fn become_the_program(
         Step::VerifyProcess,
         Step::VerifyProgram { path: path.clone(), file: resolved.program_file },
     ]);
-    if let Some(Ruleset { abi, rules, proof, .. }) = layers.ruleset {
-        let (abi, rules, proof) = (*abi, rules.len(), proof.clone());
-        steps.push(Step::LandlockRestrict { abi, rules, proof });
-    }
+    steps.extend(layers.ruleset.map(|ruleset| Step::Landlock(ruleset.put_on())));
     if let Some(program) = layers.filters.and_then(|filters| filters.exec_once.clone()) {
         steps.push(Step::ExecOnce { program });
     }

@@ -30,18 +30,14 @@ pub(crate) fn rows(
             &with(&["mount namespace", "nodev on every mount"], second),
             "only the granted device nodes work",
         ),
-        row(
-            Guarantee::Processes,
-            &with(&["PID namespace", "a proc of its own", "undumpable PID 1"], scoped),
-            "only its own processes can be seen, signalled or traced",
-        ),
+        processes(host, scoped),
     ];
     if policy.network == Network::None {
         rows.push(row(Guarantee::Network, &["network namespace"], "its own loopback and nothing else"));
     }
     rows.push(ipc(policy, filters.is_some(), scoped));
     rows.push(privileges(policy));
-    rows.push(kernel_surface(policy, filters));
+    rows.push(kernel_surface(policy, filters, host));
     rows.extend(cgroup::rows(policy, held));
     rows.extend(output(policy));
     rows.extend([
@@ -55,6 +51,11 @@ pub(crate) fn rows(
         ),
     ]);
     rows.extend(host_root(identity));
+    for row in rows.iter_mut().filter(|row| row.status != Status::Enforced) {
+        if let Some(file) = policy.waived_by.get(&row.guarantee) {
+            row.detail = format!("{}; waived by {}", row.detail, file.display());
+        }
+    }
     rows
 }
 
@@ -64,6 +65,20 @@ fn terminal(resolved: &Resolved) -> GuaranteeRow {
         None => "streams relayed by pipes",
     };
     row(Guarantee::Terminal, &["own session", way], "the caller's terminal is not passed in")
+}
+
+fn processes(host: &Host, scoped: Option<&'static str>) -> GuaranteeRow {
+    let own_proc = host.outer_proc.is_none().then_some("a proc of its own");
+    let layers: Vec<_> =
+        ["PID namespace"].into_iter().chain(own_proc).chain(["undumpable PID 1"]).chain(scoped).collect();
+    match &host.outer_proc {
+        None => row(Guarantee::Processes, &layers, "only its own processes can be seen, signalled or traced"),
+        Some((lack, _)) => {
+            let seen = "the caller's /proc is shown, read-only: of its processes names, arguments, mounts and network can be seen, \
+                        and none can be signalled or traced";
+            partial(Guarantee::Processes, &layers, &format!("{seen}; {}", lack.why))
+        }
+    }
 }
 
 /// The second layer's name.
@@ -175,8 +190,10 @@ fn output(policy: &Policy) -> Option<GuaranteeRow> {
     }
 }
 
-fn kernel_surface(policy: &Policy, filters: Option<&Filters>) -> GuaranteeRow {
+fn kernel_surface(policy: &Policy, filters: Option<&Filters>, host: &Host) -> GuaranteeRow {
     let layers = ["seccomp filter", "no capabilities", "no further user namespace"];
+    // That limit is written in a proc of the sandbox's own.
+    let layers = if host.outer_proc.is_some() { &layers[..2] } else { &layers[..] };
     let Some(filters) = filters else {
         let detail = "no filter of system calls; a piped core handler of the host may run after a crash";
         let waived = row(Guarantee::KernelSurface, &layers[1..], detail);
@@ -186,9 +203,9 @@ fn kernel_surface(policy: &Policy, filters: Option<&Filters>) -> GuaranteeRow {
         if filters.exec_once.is_some() { "; it executes itself, once, and no other program" } else { "" };
     let detail = format!("{}{once}", filters.summary);
     if policy.on_violation == Violation::Log {
-        return partial(Guarantee::KernelSurface, &layers, &detail);
+        return partial(Guarantee::KernelSurface, layers, &detail);
     }
-    row(Guarantee::KernelSurface, &layers, &detail)
+    row(Guarantee::KernelSurface, layers, &detail)
 }
 
 /// Abstract sockets belong to a network: its own holds them, and Landlock where it keeps them inside.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ringfence_seccomp::Program;
 
-use crate::landlock::words;
+use crate::landlock;
 use crate::resolve::{SameFile, Source};
 use crate::terminal::OwnTerminal;
 
@@ -53,10 +53,7 @@ pub enum Step {
     VerifyMounts,
     VerifyNamespace { name: &'static str, host: u64 },
     CloseFiles,
-    LandlockRuleset { handled: u64, scopes: u64 },
-    LandlockAllow { path: PathBuf, rights: u64 },
-    LandlockAllowPassed { for_reading: u64, for_writing: u64 },
-    LandlockAllowQueues { rights: u64 },
+    Landlock(landlock::Step),
     Terminal(OwnTerminal),
     Fork,
     Session,
@@ -69,7 +66,6 @@ pub enum Step {
     Signals,
     VerifyProcess,
     VerifyProgram { path: PathBuf, file: SameFile },
-    LandlockRestrict { abi: u32, rules: usize, proof: Option<PathBuf> },
     ExecOnce { program: Program },
     Announce,
     Filter { program: Program, summary: String },
@@ -164,20 +160,9 @@ impl fmt::Display for Step {
             Self::VerifyMounts => f.write_str("verify every mount"),
             Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is its own"),
             Self::CloseFiles => f.write_str("close inherited files"),
+            Self::Landlock(step) => step.fmt(f),
             Self::Terminal(terminal) => {
                 write!(f, "make a terminal of its own, {terminal}, and hand its master out")
-            }
-            Self::LandlockRuleset { .. } => {
-                f.write_str("make a Landlock ruleset: what no rule allows will be refused")
-            }
-            Self::LandlockAllow { path, rights } => {
-                write!(f, "allow by Landlock, in {}: {}", path.display(), words(*rights))
-            }
-            Self::LandlockAllowPassed { .. } => {
-                f.write_str("allow by Landlock to open passed files anew, as they are open")
-            }
-            Self::LandlockAllowQueues { rights } => {
-                write!(f, "allow by Landlock, in message queues of its own: {}", words(*rights))
             }
             Self::Fork => f.write_str("start the program's process; what follows is its own"),
             _ => self.of_the_programs_process(f),
@@ -200,9 +185,6 @@ impl Step {
             Self::VerifyProcess => f.write_str("verify capabilities, ids, groups, no_new_privs, signals"),
             Self::VerifyProgram { path, .. } => {
                 write!(f, "verify that {} is the file that was found", path.display())
-            }
-            Self::LandlockRestrict { abi, rules, .. } => {
-                write!(f, "restrict files by Landlock (ABI {abi}, {rules} rules), and prove it")
             }
             Self::ExecOnce { .. } => {
                 f.write_str("have PID 1 answer every exec: the program's own, and no other")

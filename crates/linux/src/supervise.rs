@@ -19,6 +19,7 @@ use crate::cancel::Cancellation;
 use crate::cgroup::{Account, Cgroup};
 use crate::diagnose;
 use crate::errno;
+use crate::host::Descent;
 use crate::plan::Plan;
 use crate::pump::Pump;
 use crate::relay::{Relay, readable, timespec};
@@ -94,6 +95,9 @@ pub struct Running {
     begun_ns: u64,
     pub(crate) relay: Relay,
     pub(crate) terminal: Option<Terminal>,
+    /// The master of its terminal, when it came before anything was connected to it.
+    pub(crate) early_master: Option<OwnedFd>,
+    pub(crate) master_came: bool,
     /// A signal has stopped the program, and this process is yet to follow.
     pub(crate) stopped: bool,
     watcher: Watcher,
@@ -137,6 +141,8 @@ impl Running {
             relay: Relay::new(plan.output),
             plan,
             terminal: None,
+            early_master: None,
+            master_came: false,
             stopped: false,
             watcher: Watcher::default(),
             cancellations: Vec::new(),
@@ -176,6 +182,17 @@ impl Running {
         self.control.as_fd()
     }
 
+    /// Waits until the set-up has ended. Answers the next rung, where it failed for something that this one cannot do
+    /// without here. Call it before there is anything to relay: nothing of the streams is moved.
+    pub fn next_rung(&mut self) -> Option<Descent> {
+        while !self.ready && self.final_record.is_none() && !self.closed {
+            self.turn(None, None);
+        }
+        let record = self.final_record.filter(|record| record.kind == RecordKind::Failed as u32)?;
+        let step = self.plan.steps.get(usize::try_from(record.step).ok()?)?;
+        diagnose::descent(step, record.errno)
+    }
+
     /// Adds a stream that [`wait`](Self::wait) moves.
     pub fn add_pump(&mut self, pump: Pump) {
         self.relay.add(pump);
@@ -184,6 +201,9 @@ impl Running {
     /// Connects the terminal that the plan makes.
     pub fn connect_terminal(&mut self, connection: Connection) {
         self.terminal = Some(Terminal::new(connection));
+        if let Some(master) = self.early_master.take() {
+            self.take_terminal(Some(master));
+        }
     }
 
     /// Takes the streams back, after the end.
@@ -400,8 +420,8 @@ impl Running {
     fn read_record(&mut self) {
         let mut record = Record::default();
         let size = size_of::<Record>();
-        let came = match &self.terminal {
-            Some(terminal) if terminal.waits_for_master() => self.receive_with_file(&mut record),
+        let came = match self.plan.terminal() {
+            Some(_) if !self.master_came => self.receive_with_file(&mut record),
             _ => {
                 recv(&self.control, record.bytes_mut(), RecvFlags::DONTWAIT).map(|(_, length)| (length, None))
             }

@@ -222,11 +222,6 @@ impl Terminal {
         Ok(())
     }
 
-    /// The next record may come with the master.
-    pub(crate) const fn waits_for_master(&self) -> bool {
-        self.master.is_none()
-    }
-
     /// The program reads from, or sets, a terminal that was not given to it yet.
     pub(crate) const fn want(&mut self) {
         (self.wanted, self.asked) = (self.by_hand, true);
@@ -292,9 +287,11 @@ impl Running {
 
     /// The master of the sandbox's terminal has come.
     pub(crate) fn take_terminal(&mut self, master: Option<OwnedFd>) {
+        self.master_came = true;
         let connected = match (&mut self.terminal, master) {
             (Some(terminal), Some(master)) => terminal.connect(master, &mut self.relay),
-            _ => Err(errno::error(Errno(fault::MISMATCH))),
+            (None, Some(master)) => return self.early_master = Some(master),
+            (_, None) => Err(errno::error(Errno(fault::MISMATCH))),
         };
         match connected {
             Ok(()) => _ = self.look(),

@@ -96,6 +96,10 @@ pub(crate) fn account_for(usage: Usage, record: &Record, account: &Account, cpu_
         }
         None => (record.user_us, record.system_us),
     };
+    // Each knows what the other may not: a cgroup nothing of what is written back later, rusage nobody who was not
+    // waited for.
+    let (read, written) = account.io.unzip();
+    let stored = |blocks: u64, counted: Option<u64>| said.then_some(blocks * 512).max(counted);
     Usage {
         cpu_us: cpu_user_us + cpu_system_us,
         cpu_user_us,
@@ -109,8 +113,9 @@ pub(crate) fn account_for(usage: Usage, record: &Record, account: &Account, cpu_
         peak_pids: account.peak_pids.map(|peak| peak.saturating_sub(1)),
         switches_forced: record.forced,
         switches_voluntary: record.voluntary,
-        read_bytes: said.then_some(record.blocks_read * 512),
-        written_bytes: said.then_some(record.blocks_written * 512),
+        read_bytes: stored(record.blocks_read, read),
+        written_bytes: stored(record.blocks_written, written),
+        io_source: if account.io.is_some() { "cgroup" } else { "rusage" }.to_owned(),
         ..usage
     }
 }

@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use ringfence_init::abi::capability;
-use ringfence_init::sys::{self, Errno};
+use ringfence_init::sys::{self, landlock};
+use ringfence_policy::{Guarantee, Problem, Refusal};
 
 use crate::probe::trial::{Call, Failed, Named as _, in_child};
 
@@ -14,12 +15,27 @@ use crate::probe::trial::{Call, Failed, Named as _, in_child};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lack {
     pub(crate) why: String,
+    /// What the kernel answered, by name, where that says more.
+    pub(crate) errno: Option<String>,
     pub(crate) remedy: String,
 }
 
 impl Lack {
     pub(crate) fn new(why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { why: why.into(), remedy: remedy.into() }
+        Self { why: why.into(), errno: None, remedy: remedy.into() }
+    }
+
+    /// With what the kernel answered.
+    pub(crate) fn said(self, error: impl Into<std::io::Error>) -> Self {
+        let error = error.into();
+        let name = error.raw_os_error().map_or_else(|| error.to_string(), crate::errno::name);
+        Self { errno: Some(name), ..self }
+    }
+
+    /// For it a guarantee cannot be given.
+    pub(crate) fn refusal(&self, guarantee: Guarantee) -> Problem {
+        let refusal = Refusal { guarantee, why: self.why.clone(), remedy: Some(self.remedy.clone()) };
+        Problem { errno: self.errno.clone(), ..refusal.into() }
     }
 }
 
@@ -167,6 +183,9 @@ fn refused_namespaces(kinds: &[&str]) -> Lack {
     if unshare_is_filtered() {
         return filtered("clone and unshare with namespaces");
     }
+    if user && is_root() && !sys::capget().is_ok_and(|sets| may_map_user_0(sets.effective)) {
+        return user_0();
+    }
     if is("kernel/apparmor_restrict_unprivileged_userns", "1") && !can_administer() {
         return restricted_by_apparmor();
     }
@@ -185,6 +204,22 @@ fn refused_namespaces(kinds: &[&str]) -> Lack {
     } else {
         Lack::new("a security module refuses them", "ask the administrator for a rule")
     }
+}
+
+/// CAP_SETFCAP: the kernel maps user 0 into a new namespace for who has it, and for nobody else (user_namespaces(7)).
+const SETFCAP: u32 = 31;
+
+/// May a process with these effective capabilities, which is user 0, be mapped?
+pub(crate) fn may_map_user_0(effective: u64) -> bool {
+    effective >> SETFCAP & 1 == 1
+}
+
+/// It may not.
+pub(crate) fn user_0() -> Lack {
+    Lack::new(
+        "user 0 lacks CAP_SETFCAP here, so it can make no user namespace with itself in it",
+        "run it as another user of this container, or give the container CAP_SETFCAP (Docker, Podman: --cap-add SETFCAP)",
+    )
 }
 
 fn chroot() -> Lack {
@@ -254,7 +289,7 @@ fn refused_mounts(call: Call) -> Lack {
     }
     // Landlock refuses whatever changes the tree of mounts, and leaves mount_setattr alone (landlock(7)).
     let attributes_work = call != Call::SetAttributes;
-    if attributes_work && landlock_abi().is_ok() {
+    if attributes_work && landlock::version().is_ok() {
         return Lack::new(
             "this process is under Landlock (a sandbox's?), which allows no change of mounts",
             "start it from a process that is not restricted by Landlock",
@@ -411,18 +446,6 @@ pub(crate) fn sealed_executable(failed: Failed) -> Lack {
             "ask the administrator for a rule that allows it",
         ),
         _ => refused(Call::MemoryFile, (3, 17), failed),
-    }
-}
-
-/// The version of Landlock that this kernel has on (landlock(7)).
-pub(crate) fn landlock_abi() -> Result<u32, Errno> {
-    const VERSION: u32 = 1;
-    // SAFETY: with this flag the kernel reads no structure, and answers a number.
-    let answer = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0_usize, 0_usize, VERSION) };
-    match u32::try_from(answer) {
-        Ok(version) if version > 0 => Ok(version),
-        Ok(_) => Err(Errno(ringfence_init::wire::fault::MISMATCH)),
-        Err(_) => Err(Errno(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))),
     }
 }
 

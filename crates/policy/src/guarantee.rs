@@ -67,6 +67,12 @@ impl Guarantee {
         Self::HostRoot,
     ];
 
+    /// Does it need something from the host, which a host may lack?
+    #[must_use]
+    pub const fn is_waivable(self) -> bool {
+        !matches!(self, Self::Fds | Self::Environment)
+    }
+
     /// The name as flags and reports spell it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -116,17 +122,20 @@ pub enum Rung {
     /// Every namespace, a proc of its own, the filter.
     #[default]
     Full,
+    /// In a container whose /proc is partly covered: the kernel gives no new one, so the caller's is shown, read-only.
+    Nested,
 }
 
 impl Rung {
     /// Every rung, the best one first.
-    pub const ALL: [Self; 1] = [Self::Full];
+    pub const ALL: [Self; 2] = [Self::Full, Self::Nested];
 
     /// The name as reports spell it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::Nested => "nested",
         }
     }
 }

@@ -28,7 +28,7 @@ pub use policy::{
     Tmpfs, Toolchain, Tty,
 };
 pub use problem::{Problem, Refusal};
-pub use profile::{BUILTIN_PROFILES, Facts, Format, Located, Mistakes, OciFilter, Profile};
+pub use profile::{BUILTIN_PROFILES, Config, Facts, Format, Located, Mistakes, OciFilter, Profile};
 pub use report::{Exceeded, Exit, Reason, Report, SCHEMA, Usage};
 pub use ringfence_seccomp::{Syscalls, Violation};
 pub use units::{Size, parse_duration, parse_size};

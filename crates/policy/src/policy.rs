@@ -40,6 +40,9 @@ pub struct Policy {
     pub process: Process,
     /// Guarantees that the caller does without, by name.
     pub waived: BTreeSet<Guarantee>,
+    /// Of these, the ones that a configuration file waives, with the file.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub waived_by: BTreeMap<Guarantee, PathBuf>,
 }
 
 /// The files of a sandbox.
@@ -449,7 +452,7 @@ impl Policy {
             }
         }
         for guarantee in &self.waived {
-            if matches!(guarantee, Guarantee::Fds | Guarantee::Environment) {
+            if !guarantee.is_waivable() {
                 let why = format!("`{guarantee}` needs nothing from the host, so it cannot be waived");
                 return Err(Problem::request("waiver", why));
             }

@@ -176,10 +176,14 @@ pub struct Usage {
     pub switches_forced: u64,
     /// Context switches by waiting.
     pub switches_voluntary: u64,
-    /// Bytes read from storage; `null` when PID 1 did not live to say it.
+    /// Bytes read from storage; `null` when PID 1 did not live to say it and no cgroup counted them.
     pub read_bytes: Option<u64>,
-    /// Bytes written to storage; `null` when PID 1 did not live to say it.
+    /// Bytes written to storage, or made ready to be; `null` as above.
     pub written_bytes: Option<u64>,
+    /// Where the two come from: `rusage`, which knows the processes that somebody waited for, or `cgroup`, which knows
+    /// all, but not what is still to be written: then each is the larger of the two figures.
+    #[serde(default)]
+    pub io_source: String,
     /// Bytes of standard output; `null` where the stream was passed directly.
     pub stdout_bytes: Option<u64>,
     /// Bytes of standard error; `null` where the stream was passed directly.

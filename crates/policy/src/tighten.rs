@@ -11,8 +11,6 @@ impl Limits {
     /// # Errors
     /// One is looser; the message names it.
     pub fn tighten(&mut self, asked: Self) -> Result<(), Problem> {
-        // What is not said has a default, which is a limit too.
-        (self.grace, self.tmp) = (Some(self.grace()), Some(self.tmp()));
         // Every field by name: one that is added later must be judged here, too.
         let Self {
             timeout,
@@ -28,6 +26,9 @@ impl Limits {
             tmp,
             output,
         } = asked;
+        // What is not said has a default, which is a limit too. A request that says nothing leaves the policy as it is.
+        self.grace = self.grace.or(grace.map(|_| self.grace()));
+        self.tmp = self.tmp.or(tmp.map(|_| self.tmp()));
         lower("timeout", &mut self.timeout, timeout, time)?;
         lower("grace", &mut self.grace, grace, time)?;
         lower("cpu_time", &mut self.cpu_time, cpu_time, time)?;
@@ -101,6 +102,13 @@ fn looser(message: String) -> Problem {
 mod tests {
     use super::*;
     use crate::Size;
+
+    #[test]
+    fn a_request_without_limits_leaves_the_policy_as_it_is() {
+        let mut limits = Limits::default();
+        limits.tighten(Limits::default()).unwrap();
+        assert_eq!(limits, Limits::default());
+    }
 
     #[test]
     fn limits_go_down_and_never_up() {

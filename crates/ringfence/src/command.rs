@@ -6,10 +6,11 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ringfence_linux::{
-    Cancellation, Host, Outer, OwnTerminal, Request, Tell, check_passed, launch, plan, resolve,
+    Cancellation, Descent, Host, Outer, OwnTerminal, Request, Running, Streams, Tell, check_passed, launch,
+    plan, resolve,
 };
 use ringfence_policy::{
-    Access, Beyond, Event, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size, Tty,
+    Access, Beyond, Event, Guarantee, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size, Tty,
 };
 use serde_json::json;
 
@@ -204,6 +205,18 @@ impl Command {
 
     /// `outer` is the caller's terminal, in a run in the foreground.
     fn plan_with(&self, outer: Option<&Outer>) -> Result<Plan, Problem> {
+        check_passed(self.once.passed.iter().map(|(number, file)| (*number, file.as_fd())))?;
+        let passed = self.once.passed.iter().map(|(number, _)| *number).collect();
+        self.plan_on(None, passed, self.own_terminal(outer))
+    }
+
+    /// The plan for the rung that follows one that failed; the full one's when none has.
+    fn plan_on(
+        &self,
+        descent: Option<&Descent>,
+        passed: Vec<i32>,
+        terminal: Option<OwnTerminal>,
+    ) -> Result<Plan, Problem> {
         let begun_ns = clock::monotonic_ns();
         let mut request = Request::of_this_process(self.words.clone())?;
         if let Some(environment) = &self.environment {
@@ -214,11 +227,11 @@ impl Command {
                 Problem::request("workdir", format!("`{}` is no working directory: {e}", directory.display()))
             })?;
         }
-        check_passed(self.once.passed.iter().map(|(number, file)| (*number, file.as_fd())))?;
-        request.passed = self.once.passed.iter().map(|(number, _)| *number).collect();
+        request.passed = passed;
         request.hidden.clone_from(&self.hidden);
-        request.terminal = self.own_terminal(outer);
+        request.terminal = terminal;
         let host = Host::read()?.with_cgroups(&self.policy);
+        let host = descent.map_or(Ok(host.clone()), |descent| host.below(descent))?;
         let resolved = resolve(&self.policy, &request, &host)?;
         Ok(Plan { steps: plan(&self.policy, &resolved, &host, random())?, begun_ns })
     }
@@ -247,7 +260,11 @@ impl Command {
     /// Starts what was planned.
     fn spawn_from(&mut self, plan: impl FnOnce(&Self) -> Result<Plan, Problem>) -> Result<Child, Failure> {
         let mut report = self.begin_report();
-        match plan(self).and_then(|plan| self.launch(plan, &report)) {
+        // First: of many that wait and are cancelled none is worth a look at the host.
+        match not_cancelled(&self.once.cancellations)
+            .and_then(|()| plan(self))
+            .and_then(|plan| self.launch(plan, &report))
+        {
             Ok(started) => Ok(Child::new(started, report)),
             Err(problem) => {
                 report.exit.reason = problem.reason;
@@ -260,11 +277,7 @@ impl Command {
     fn launch(&mut self, plan: Plan, report: &Report) -> Result<Started, Problem> {
         let kinds = std::mem::replace(&mut self.streams, [Kind::Inherit, Kind::Inherit, Kind::Inherit]);
         let once = std::mem::take(&mut self.once);
-        if once.cancellations.iter().any(Cancellation::is_cancelled) {
-            let problem =
-                Problem::new(Reason::Killed, "cancelled", "it was cancelled before it began".into());
-            return Err(problem);
-        }
+        not_cancelled(&once.cancellations)?;
         let ways = Ways {
             counted: plan.steps.output_limit().is_some(),
             ends_with_input: once.ends_with_input || self.policy.process.end_with_stdin,
@@ -275,7 +288,7 @@ impl Command {
             .map_err(|e| Problem::request("streams", format!("a stream cannot be connected: {e}")))?;
         connected.streams.more = once.passed;
         let mut registration = once.registry.map(|registry| registry.claim(report)).transpose()?;
-        let mut running = launch(plan.steps, connected.streams, plan.begun_ns)?;
+        let mut running = self.climb(plan, connected.streams)?;
         connected.pumps.into_iter().for_each(|pump| running.add_pump(pump));
         connected.terminal.into_iter().for_each(|connection| running.connect_terminal(connection));
         once.bound.into_iter().for_each(|bound| running.limit_output(bound));
@@ -285,6 +298,23 @@ impl Command {
         // Dropping `running` ends it where it cannot be registered.
         registration.as_mut().map_or(Ok(()), |entry| entry.started(running.process_id()))?;
         Ok(Started { running, ours: connected.ours, registration })
+    }
+
+    /// Starts a plan. Where the policy does without what the next rung lacks, and this one's set-up fails for just
+    /// that, the next one is tried: of the first nothing has run, and nothing is left.
+    fn climb(&self, plan: Plan, streams: Streams) -> Result<Running, Problem> {
+        if !self.policy.waived.contains(&Guarantee::Processes) {
+            return launch(plan.steps, streams, plan.begun_ns);
+        }
+        let again = streams.duplicate().map_err(|e| {
+            Problem::request("streams", format!("a stream cannot be kept for another try: {e}"))
+        })?;
+        let terminal = plan.steps.terminal().cloned();
+        let mut running = launch(plan.steps, streams, plan.begun_ns)?;
+        let Some(descent) = running.next_rung() else { return Ok(running) };
+        drop(running);
+        let passed = again.more.iter().map(|(number, _)| *number).collect();
+        launch(self.plan_on(Some(&descent), passed, terminal)?.steps, again, plan.begun_ns)
     }
 
     /// Runs it with the caller's streams and waits.
@@ -333,6 +363,13 @@ impl Command {
         report.name.clone_from(&self.name);
         report
     }
+}
+
+fn not_cancelled(words: &[Cancellation]) -> Result<(), Problem> {
+    if words.iter().any(Cancellation::is_cancelled) {
+        return Err(Problem::new(Reason::Killed, "cancelled", "it was cancelled before it began".to_owned()));
+    }
+    Ok(())
 }
 
 /// The report of a run that ended before it could begin: whatever is known of it, and the problem.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringfence_linux::{Found, Mechanism, probe};
-use ringfence_policy::{GuaranteeRow, Policy, Problem, Rung};
+use ringfence_policy::{Guarantee, GuaranteeRow, Policy, Problem, Rung};
 use serde::Serialize;
 
 use crate::{Command, Sandbox, Stdio};
@@ -25,8 +25,10 @@ pub struct Diagnosis {
     pub kernel: String,
     /// User id of the caller: another one may be allowed more, or less.
     pub user: u32,
-    /// How far this host holds a sandbox; `null` when none can be started.
+    /// The best rung that a sandbox runs on here; `null` when none can be started.
     pub rung: Option<Rung>,
+    /// What must be waived by name for that.
+    pub waivers: Vec<Guarantee>,
     /// Is everything there that the full rung needs? Limits by cgroups are beside it.
     pub full: bool,
     /// Each mechanism, tried.
@@ -50,7 +52,15 @@ pub struct Proof {
 #[must_use]
 pub fn examine(words: &[impl AsRef<std::ffi::OsStr>]) -> Diagnosis {
     let mechanisms = probe();
-    let (sandbox, rung) = prove(words);
+    let (mut sandbox, mut rung) = prove(words, &[]);
+    let mut waivers = Vec::new();
+    if rung.is_none() {
+        // The policy of a run decides what may be done without; here it is asked what that would give.
+        let (degraded, lower) = prove(words, &DEGRADED);
+        if lower.is_some() {
+            (sandbox, rung, waivers) = (degraded, lower, DEGRADED.to_vec());
+        }
+    }
     let all = mechanisms.iter().filter(|row| row.needed).all(|row| row.found == Found::Works);
     Diagnosis {
         schema: SCHEMA,
@@ -58,14 +68,18 @@ pub fn examine(words: &[impl AsRef<std::ffi::OsStr>]) -> Diagnosis {
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
         user: rustix::process::geteuid().as_raw(),
         rung,
+        waivers,
         full: all && rung == Some(Rung::Full),
         mechanisms,
         sandbox,
     }
 }
 
+/// What a rung below the full one may need.
+const DEGRADED: [Guarantee; 1] = [Guarantee::Processes];
+
 /// Runs the command as `ringfence run` would.
-fn prove(words: &[impl AsRef<std::ffi::OsStr>]) -> (Proof, Option<Rung>) {
+fn prove(words: &[impl AsRef<std::ffi::OsStr>], waived: &[Guarantee]) -> (Proof, Option<Rung>) {
     let failed = |error| (Proof { ran: false, error: Some(error), receipt: Vec::new() }, None);
     let [program, rest @ ..] = words else {
         return failed(Problem::request("usage", "no program was named".to_owned()));
@@ -75,6 +89,7 @@ fn prove(words: &[impl AsRef<std::ffi::OsStr>]) -> (Proof, Option<Rung>) {
         Err(problem) => return failed(problem),
     };
     policy.limits.timeout = Some(LONGEST);
+    policy.waived.extend(waived);
     let mut command: Command = Sandbox::new(policy).command(program);
     command.args(rest).name("doctor");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

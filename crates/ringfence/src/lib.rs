@@ -22,6 +22,7 @@
 mod child;
 mod clock;
 mod command;
+pub mod config;
 pub mod doctor;
 #[cfg(feature = "tokio")]
 mod execute;

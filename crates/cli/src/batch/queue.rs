@@ -13,7 +13,9 @@ const MOST_BYTES: usize = 1 << 20;
 /// A queue whose end holds back who fills it.
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
-    changed: Condvar,
+    /// Two, so that of many workers one is woken for one request.
+    filled: Condvar,
+    emptied: Condvar,
 }
 
 struct State<T> {
@@ -25,7 +27,7 @@ struct State<T> {
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
         let state = State { waiting: VecDeque::new(), bytes: 0, closed: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self { state: Mutex::new(state), filled: Condvar::new(), emptied: Condvar::new() }
     }
 
     /// Puts one at the end, once there is room for it.
@@ -34,28 +36,28 @@ impl<T> Queue<T> {
             let waiting = state.waiting.len();
             waiting >= MOST || (waiting > 0 && state.bytes + bytes > MOST_BYTES)
         };
-        let state = self.changed.wait_while(lock(&self.state), full);
+        let state = self.emptied.wait_while(lock(&self.state), full);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         state.bytes += bytes;
         state.waiting.push_back((item, bytes));
-        self.changed.notify_all();
+        self.filled.notify_one();
     }
 
     /// The first, once there is one; `None` when nothing more comes.
     pub(super) fn pop(&self) -> Option<T> {
         let none = |state: &mut State<T>| state.waiting.is_empty() && !state.closed;
-        let state = self.changed.wait_while(lock(&self.state), none);
+        let state = self.filled.wait_while(lock(&self.state), none);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let (item, bytes) = state.waiting.pop_front()?;
         state.bytes -= bytes;
-        self.changed.notify_all();
+        self.emptied.notify_one();
         Some(item)
     }
 
     /// Nothing more comes.
     pub(super) fn close(&self) {
         lock(&self.state).closed = true;
-        self.changed.notify_all();
+        self.filled.notify_all();
     }
 }
 

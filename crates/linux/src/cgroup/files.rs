@@ -6,11 +6,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ringfence_init::sys::Errno;
+use ringfence_init::wire::fault;
 use ringfence_policy::{Problem, Reason};
 use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open};
 
-use crate::errno;
 use crate::image::above_streams;
+use crate::{errno, look};
 
 /// The number that a file holds.
 pub(super) fn number(folder: &Path, file: &str) -> Option<u64> {
@@ -23,16 +25,64 @@ pub(super) fn field(folder: &Path, file: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
+/// What block devices have read and written, by the two words for that. A device that lies on another counts as well.
+pub(super) fn transferred(folder: &Path, file: &str, words: [&str; 2]) -> Option<(u64, u64)> {
+    let text = fs::read_to_string(folder.join(file)).ok()?;
+    let mut sums = [0_u64; 2];
+    // `8:0 rbytes=1 wbytes=2 ...` in version 2, `8:0 Read 1` in the first.
+    let mut parts = text.split(|c: char| c.is_whitespace() || c == '=').peekable();
+    while let Some(part) = parts.next() {
+        if let Some(index) = words.iter().position(|word| *word == part) {
+            sums[index] += parts.peek()?.parse::<u64>().ok()?;
+        }
+    }
+    Some((sums[0], sums[1]))
+}
+
 /// The words of a file.
-pub(super) fn words(folder: &Path, file: &str) -> Vec<String> {
-    let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
-    text.split_whitespace().map(str::to_owned).collect()
+pub(super) fn words(folder: &Path, file: &str) -> io::Result<Vec<String>> {
+    let text = fs::read_to_string(folder.join(file))?;
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The words of a file that must be there.
+pub(super) fn known_words(folder: &Path, file: &str) -> Result<Vec<String>, Problem> {
+    words(folder, file).map_err(|e| unreadable(folder, file, e))
+}
+
+/// Is the file there? Some kernels lack some.
+pub(super) fn has(folder: &Path, file: &str) -> Result<bool, Problem> {
+    folder.join(file).try_exists().map_err(|e| unreadable(folder, file, e))
+}
+
+fn unreadable(folder: &Path, file: &str, error: io::Error) -> Problem {
+    errno::problem("cgroup", format!("{file} cannot be read"), error).at(folder.join(file))
+}
+
+/// Has this host memory that lies on a disk (proc(5))?
+pub(super) fn host_has_swap() -> Result<bool, Problem> {
+    let path = Path::new("/proc/swaps");
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(text.lines().count() > 1),
+        // A kernel without swap has no such file.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(errno::problem("cgroup", "whether this host has swap cannot be read", e).at(path)),
+    }
+}
+
+/// Writes a file in one piece: the kernel takes each write for a value of its own.
+pub(super) fn write_whole(path: &Path, value: &str) -> io::Result<()> {
+    let file = look::ours(open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?)?;
+    match rustix::io::write(&file, value.as_bytes())? {
+        length if length == value.len() => Ok(()),
+        _ => Err(errno::error(Errno(fault::MISMATCH))),
+    }
 }
 
 /// Writes a value.
 pub(super) fn write(folder: &Path, file: &str, value: &str) -> Result<(), Problem> {
     let path = folder.join(file);
-    fs::write(&path, value).map_err(|e| {
+    write_whole(&path, value).map_err(|e| {
         let what = format!("the cgroup does not take {value} as {file}");
         errno::problem("cgroup", what, e).at(&path).remedy("is it more than what holds this process itself?")
     })
@@ -63,6 +113,12 @@ pub(super) fn read_back(folder: &Path, file: &str, value: &str) -> Result<(), Pr
     }
 }
 
+/// A process' number as it is written. It begins with blanks, which the kernel skips: the first digits alone would be
+/// the number of another process, and a write of root's that is cut short would move that.
+fn padded(process: i32) -> String {
+    format!("{process:>16}")
+}
+
 /// Moves a process and reads that back.
 pub(super) fn add(folder: &Path, process: i32) -> Result<(), Problem> {
     let path = folder.join("cgroup.procs");
@@ -71,7 +127,7 @@ pub(super) fn add(folder: &Path, process: i32) -> Result<(), Problem> {
             .at(&path)
             .remedy("start from a cgroup that is delegated to this user as a whole")
     };
-    fs::write(&path, process.to_string()).map_err(failed)?;
+    write_whole(&path, &padded(process)).map_err(failed)?;
     let text = fs::read_to_string(&path).map_err(failed)?;
     if text.lines().any(|line| line.parse() == Ok(process)) {
         Ok(())
@@ -97,6 +153,8 @@ pub(super) fn may_write(path: &Path) -> Result<(), rustix::io::Errno> {
 
 /// How long what has just ended may take to leave its cgroup.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often it is tried in spite of any other error.
+const TRIES: usize = 5;
 
 /// A folder that is removed with its handle.
 #[derive(Debug)]
@@ -119,6 +177,15 @@ impl Folder {
     }
 }
 
+/// Removes a cgroup. Only what cannot be found is gone, whatever was answered.
+fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_dir(path)?;
+    match path.symlink_metadata() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.and(Err(io::ErrorKind::AlreadyExists.into())),
+    }
+}
+
 impl Drop for Folder {
     fn drop(&mut self) {
         // A forked copy of the caller does nothing.
@@ -126,11 +193,42 @@ impl Drop for Folder {
             return;
         }
         let end = Instant::now() + PATIENCE;
-        // Busy: the kernel has not let go of the last process yet. What stays is swept by a later run.
-        while fs::remove_dir(&self.path).is_err_and(|e| e.raw_os_error() == Some(libc::EBUSY))
-            && Instant::now() < end
-        {
+        let mut tries = TRIES;
+        // What stays is swept by a later run.
+        while let Err(e) = remove(&self.path) {
+            // Busy: the kernel has not let go of the last process yet.
+            tries -= usize::from(e.raw_os_error() != Some(libc::EBUSY));
+            if tries == 0 || Instant::now() >= end {
+                return;
+            }
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transfers_of_both_versions_are_summed() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str, words| {
+            fs::write(folder.path().join("io"), text).unwrap();
+            transferred(folder.path(), "io", words)
+        };
+        let second = "8:0 rbytes=10 wbytes=3 rios=1 wios=1 dbytes=9 dios=1\n253:0 rbytes=5 wbytes=0\n";
+        assert_eq!(read(second, ["rbytes", "wbytes"]), Some((15, 3)));
+        let first = "8:0 Read 10\n8:0 Write 3\n8:0 Sync 13\n8:0 Total 13\n9:0 Read 1\nTotal 13\n";
+        assert_eq!(read(first, ["Read", "Write"]), Some((11, 3)));
+        assert_eq!(read("", ["rbytes", "wbytes"]), Some((0, 0)));
+        assert_eq!(read("8:0 rbytes=x", ["rbytes", "wbytes"]), None);
+        assert_eq!(transferred(folder.path(), "absent", ["Read", "Write"]), None);
+    }
+
+    #[test]
+    fn a_number_that_is_cut_short_is_nobodys() {
+        assert_eq!(padded(14_819).trim().parse(), Ok(14_819));
+        assert!(padded(i32::MAX)[..4].trim().is_empty());
     }
 }

@@ -22,28 +22,42 @@ pub(crate) fn find(wanted: &BTreeSet<Controller>) -> Found {
     if wanted.is_empty() {
         return Found::default();
     }
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let hierarchies = hierarchies(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
-    if hierarchies.is_empty() {
-        let why = "no cgroup file system is mounted here".to_owned();
-        let remedy = "mount one, or give the container /sys/fs/cgroup".to_owned();
-        let lack = Lack { why, remedy };
-        return Found { place: None, lacking: wanted.iter().map(|c| (*c, lack.clone())).collect() };
+    match mounted() {
+        Ok(hierarchies) => best(&hierarchies, wanted),
+        Err(lack) => Found { place: None, lacking: wanted.iter().map(|c| (*c, lack.clone())).collect() },
     }
+}
+
+/// What is mounted here.
+fn mounted() -> Result<Vec<Hierarchy>, Lack> {
+    let read = |path: &str| {
+        let unread = |e| Lack::new(format!("{path} cannot be read"), "mount a proc on /proc").said(e);
+        fs::read_to_string(path).map_err(unread)
+    };
+    let hierarchies = hierarchies(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
+    if hierarchies.is_empty() {
+        let remedy = "mount one, or give the container /sys/fs/cgroup";
+        return Err(Lack::new("no cgroup file system is mounted here", remedy));
+    }
+    Ok(hierarchies)
+}
+
+/// The place that lacks least.
+fn best(hierarchies: &[Hierarchy], wanted: &BTreeSet<Controller>) -> Found {
     let second = hierarchies.iter().find(|hierarchy| hierarchy.controllers.is_none());
     let second = second.map(|hierarchy| v2::find(hierarchy, wanted));
     let names = |hierarchy: &Hierarchy| hierarchy.controllers.clone().unwrap_or_default();
     let mounted: Vec<_> = hierarchies.iter().flat_map(names).collect();
     let hybrid = wanted.iter().any(|controller| mounted.iter().any(|name| name == controller.name()));
-    let first = hybrid.then(|| v1::find(&hierarchies, wanted));
+    let first = hybrid.then(|| v1::find(hierarchies, wanted));
     // Where both can, or neither, a hybrid host has its controllers in the first version.
     let fewest = |found: &Found| (found.lacking.len(), found.place.is_none());
     #[cfg(feature = "systemd")]
     let second = second.map(|found| match found.place {
-        None if !rustix::process::geteuid().is_root() => by_manager(&hierarchies, wanted, found),
+        None if !rustix::process::geteuid().is_root() => by_manager(hierarchies, wanted, found),
         _ => found,
     });
-    first.into_iter().chain(second).min_by_key(fewest).unwrap_or_else(|| v1::find(&hierarchies, wanted))
+    first.into_iter().chain(second).min_by_key(fewest).unwrap_or_else(|| v1::find(hierarchies, wanted))
 }
 
 /// What the user's service manager can do, where nothing is delegated. Without one the first reasons are told.
@@ -55,14 +69,15 @@ fn by_manager(hierarchies: &[Hierarchy], wanted: &BTreeSet<Controller>, delegate
     };
     for (controller, lack) in &mut found.lacking {
         if let Some(first) = delegated.lacking.get(controller) {
-            lack.why = format!("{}, and {}", first.why, lack.why);
+            let said = first.errno.as_ref().map_or_else(String::new, |errno| format!(" ({errno})"));
+            lack.why = format!("{}{said}, and {}", first.why, lack.why);
         }
     }
     found
 }
 
 /// Mounted hierarchies (mountinfo is proc_pid_mountinfo(5), the other is cgroups(7)).
-fn hierarchies(mounts: &str, own: &str) -> Vec<Hierarchy> {
+pub(super) fn hierarchies(mounts: &str, own: &str) -> Vec<Hierarchy> {
     let mut found: Vec<Hierarchy> = Vec::new();
     for line in mounts.lines() {
         let Some((left, right)) = line.split_once(" - ") else { continue };

@@ -6,6 +6,7 @@
 
 mod files;
 mod find;
+mod freeze;
 mod name;
 mod receipt;
 #[cfg(feature = "systemd")]
@@ -18,9 +19,10 @@ use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem, Refusal};
+use ringfence_policy::{CpuList, Cpus, Guarantee, Policy, Problem};
 
 pub(crate) use find::find;
+pub use freeze::Freezer;
 pub(crate) use receipt::rows;
 
 use crate::why::Lack;
@@ -159,8 +161,7 @@ pub(crate) fn decide(policy: &Policy, found: &Found) -> Result<Held, Problem> {
             continue;
         }
         if !policy.waived.contains(&controller.guarantee()) {
-            let (why, remedy) = (lack.why.clone(), Some(lack.remedy.clone()));
-            return Err(Refusal { guarantee: controller.guarantee(), why, remedy }.into());
+            return Err(lack.refusal(controller.guarantee()));
         }
         held.waived.insert(*controller);
     }
@@ -190,6 +191,8 @@ pub(crate) struct Account {
     pub(crate) peak_pids: Option<u64>,
     /// How often the limit of processes was met.
     pub(crate) forks_refused: u64,
+    /// Bytes that block devices have read, and written.
+    pub(crate) io: Option<(u64, u64)>,
 }
 
 /// What PID 1 reads or waits for, so that a stopped supervisor extends nothing.
@@ -259,7 +262,7 @@ mod tests {
     }
 
     fn nowhere() -> Found {
-        let lack = || Lack { why: "of this".to_owned(), remedy: "do that".to_owned() };
+        let lack = || Lack::new("of this", "do that");
         let lacking = [(Controller::Memory, lack()), (Controller::Pids, lack())].into_iter().collect();
         Found { place: None, lacking }
     }

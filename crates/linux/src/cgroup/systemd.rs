@@ -32,7 +32,7 @@ pub(crate) struct Place {
 /// Asks the caller's user manager for its place in the hierarchy, and looks whether the controllers are there.
 pub(super) fn find(hierarchy: &Hierarchy, wanted: &BTreeSet<Controller>) -> Found {
     let lacking = |why: String, remedy: &str| {
-        let lack = Lack { why, remedy: remedy.to_owned() };
+        let lack = Lack::new(why, remedy);
         Found { place: None, lacking: wanted.iter().map(|controller| (*controller, lack.clone())).collect() }
     };
     let start =
@@ -44,7 +44,7 @@ pub(super) fn find(hierarchy: &Hierarchy, wanted: &BTreeSet<Controller>) -> Foun
         Ok(group) => hierarchy.mount_point.join(group.trim_start_matches('/')),
         Err(why) => return lacking(format!("this user's manager (systemd) does not answer: {why}"), start),
     };
-    let there = files::words(&group, "cgroup.controllers");
+    let there = files::words(&group, "cgroup.controllers").unwrap_or_default();
     let names = wanted.iter().filter_map(|controller| controller.second_name());
     match names.into_iter().find(|name| there.iter().all(|there| there != name)) {
         None => {
@@ -125,8 +125,7 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn make(place: &Place, wants: &Wants) -> Result<Self, Problem> {
-        let name = name::fresh()
-            .ok_or_else(|| Problem::request("cgroup", "/proc does not say who this process is".to_owned()))?;
+        let name = name::fresh()?;
         let unit = format!("{name}.scope");
         let folder = place.slice.join(&unit);
         Ok(Self { socket: place.socket.clone(), unit, folder, wants: wants.clone() })

@@ -19,48 +19,51 @@ use crate::pump::duplicate;
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     parents: BTreeMap<Controller, PathBuf>,
+    /// Of what holds nothing, where it can be had: the freezer, by which `ringfence kill --all` stops everything at
+    /// once, and the account of what block devices do.
+    beside: Vec<PathBuf>,
+    io: Option<PathBuf>,
 }
 
 /// Looks for this caller's folder of each controller, and whether a cgroup can be made below.
 pub(super) fn find(hierarchies: &[Hierarchy], wanted: &BTreeSet<Controller>) -> Found {
     let (mut parents, mut lacking) = (BTreeMap::new(), BTreeMap::new());
-    for controller in wanted {
+    let parent_of = |name: &str| {
         let has = |hierarchy: &&Hierarchy| {
-            hierarchy.controllers.as_ref().is_some_and(|names| names.iter().any(|n| n == controller.name()))
+            hierarchy.controllers.as_ref().is_some_and(|names| names.iter().any(|known| known == name))
         };
-        match parent(hierarchies.iter().find(has), *controller) {
+        parent(hierarchies.iter().find(has), name)
+    };
+    for controller in wanted {
+        match parent_of(controller.name()) {
             Ok(parent) => drop(parents.insert(*controller, parent)),
             Err(lack) => drop(lacking.insert(*controller, lack)),
         }
     }
-    let place = (!parents.is_empty()).then_some(super::Place::V1(Place { parents }));
+    // Kernels since 6.10 count nothing there until somebody limits a device; then even the parent has no line of one.
+    let io =
+        parent_of("blkio").ok().filter(|folder| io(folder).is_some_and(|(read, written)| read + written > 0));
+    let beside = parent_of("freezer").ok().into_iter().chain(io.clone()).collect();
+    let place = (!parents.is_empty()).then_some(super::Place::V1(Place { parents, beside, io }));
     Found { place, lacking }
 }
 
-fn parent(hierarchy: Option<&Hierarchy>, controller: Controller) -> Result<PathBuf, Lack> {
-    let name = controller.name();
-    let lack = |why: String, remedy: &str| Lack { why, remedy: remedy.to_owned() };
+fn parent(hierarchy: Option<&Hierarchy>, name: &str) -> Result<PathBuf, Lack> {
     let Some(hierarchy) = hierarchy else {
         let why = format!("the cgroup controller `{name}` is not mounted here");
-        return Err(lack(
-            why,
-            &format!("mount it (mount -t cgroup -o {name} ...), or use a host with cgroup v2"),
-        ));
+        let remedy = format!("mount it (mount -t cgroup -o {name} ...), or use a host with cgroup v2");
+        return Err(Lack::new(why, remedy));
     };
     let Some(own) = &hierarchy.own else {
         let why = format!("this process is in a cgroup outside of {}", hierarchy.mount_point.display());
-        return Err(lack(why, "give the container its own cgroups"));
+        return Err(Lack::new(why, "give the container its own cgroups"));
     };
     for path in [own.clone(), own.join("cgroup.procs")] {
         files::may_write(&path).map_err(|e| {
-            let why = format!(
-                "the cgroup v1 folder {} is not this user's ({})",
-                own.display(),
-                errno::name(e.raw_os_error())
-            );
+            let why = format!("the cgroup v1 folder {} is not this user's", own.display());
             let remedy = "run it as root, or let root make a folder there, chown it with its files to this user, and \
                           start this from inside it";
-            lack(why, remedy)
+            Lack::new(why, remedy).said(e)
         })?;
     }
     Ok(own.clone())
@@ -72,14 +75,15 @@ pub(super) struct Group {
     folders: Vec<Folder>,
     /// Index of each controller's folder.
     of: BTreeMap<Controller, usize>,
+    /// What block devices do for it.
+    io: Option<PathBuf>,
     /// Counts when memory runs out.
     out_of_memory: Option<OwnedFd>,
 }
 
 impl Group {
     pub(super) fn make(place: &Place, wants: &Wants) -> Result<Self, Problem> {
-        let name = name::fresh()
-            .ok_or_else(|| Problem::request("cgroup", "/proc does not say who this process is".to_owned()))?;
+        let name = name::fresh()?;
         let wanted = [
             (Controller::Memory, wants.memory.is_some()),
             (Controller::Cpu, wants.cpus.is_some()),
@@ -87,23 +91,29 @@ impl Group {
             (Controller::Pids, wants.pids.is_some()),
             (Controller::CpuTime, wants.cpu_time),
         ];
-        let mut group = Self { folders: Vec::new(), of: BTreeMap::new(), out_of_memory: None };
+        let mut group = Self { folders: Vec::new(), of: BTreeMap::new(), io: None, out_of_memory: None };
         for (controller, _) in wanted.into_iter().filter(|(_, wanted)| *wanted) {
             let Some(parent) = place.parents.get(&controller) else { continue };
-            let path = parent.join(&name);
-            let known = group.folders.iter().position(|folder| folder.path() == path);
-            let index = match known {
-                Some(index) => index,
-                None => {
-                    group.folders.push(Folder::make(parent, &name)?);
-                    group.folders.len() - 1
-                }
-            };
+            let index = group.index(parent, &name)?;
             group.of.insert(controller, index);
         }
+        for parent in &place.beside {
+            group.index(parent, &name)?;
+        }
+        group.io = place.io.as_ref().map(|parent| parent.join(&name));
         group.set(wants)?;
         group.out_of_memory = group.folder(Controller::Memory).map(tells_of_memory).transpose()?;
         Ok(group)
+    }
+
+    /// Which of its folders lies there: one that several controllers share is made once.
+    fn index(&mut self, parent: &Path, name: &str) -> Result<usize, Problem> {
+        let path = parent.join(name);
+        if let Some(known) = self.folders.iter().position(|folder| folder.path() == path) {
+            return Ok(known);
+        }
+        self.folders.push(Folder::make(parent, name)?);
+        Ok(self.folders.len() - 1)
     }
 
     fn folder(&self, controller: Controller) -> Option<&Path> {
@@ -122,8 +132,9 @@ impl Group {
         }
         if let Some((folder, list)) = self.folder(Controller::Cpuset).zip(wants.cpuset.as_ref()) {
             // A new cpuset has no memory node, and nothing can run in it.
-            let nodes = folder.parent().map(|parent| files::words(parent, "cpuset.effective_mems"));
-            files::set(folder, "cpuset.mems", &nodes.unwrap_or_default().join(""))?;
+            let parent = folder.parent().unwrap_or(folder);
+            let nodes = files::known_words(parent, "cpuset.effective_mems")?.concat();
+            files::set(folder, "cpuset.mems", &nodes)?;
             files::set(folder, "cpuset.cpus", &list.to_string()).map_err(|problem| {
                 problem.remedy("name processors that this process itself may use (nproc)")
             })?;
@@ -135,14 +146,18 @@ impl Group {
     }
 }
 
+/// What block devices have done for it.
+fn io(folder: &Path) -> Option<(u64, u64)> {
+    files::transferred(folder, "blkio.throttle.io_service_bytes", ["Read", "Write"])
+}
+
 /// Memory and swap together may be no more than memory alone. Without that file the kernel counts no swap.
 fn no_swap(folder: &Path, bytes: u64) -> Result<(), Problem> {
     let together = "memory.memsw.limit_in_bytes";
-    if folder.join(together).exists() {
+    if files::has(folder, together)? {
         return files::set_bytes(folder, together, bytes);
     }
-    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
-    if swaps.lines().count() <= 1 {
+    if !files::host_has_swap()? {
         return Ok(());
     }
     let why = "this kernel counts no swap in cgroups, and this host has some".to_owned();
@@ -188,6 +203,7 @@ impl Cgroup for Group {
             account.peak_pids = files::number(folder, "pids.peak");
             account.forks_refused = files::field(folder, "pids.events", "max").unwrap_or(0);
         }
+        account.io = self.io.as_deref().and_then(io);
         account
     }
 }

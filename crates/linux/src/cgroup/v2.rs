@@ -20,6 +20,8 @@ pub(crate) struct Place {
     parent: PathBuf,
     /// What its children have yet to be given.
     missing: Vec<&'static str>,
+    /// The same for the account of what block devices do, which holds nothing.
+    io: bool,
 }
 
 impl Controller {
@@ -45,9 +47,9 @@ pub(super) fn find(hierarchy: &Hierarchy, wanted: &BTreeSet<Controller>) -> Foun
             Err(lack) => reason = Some(reason.unwrap_or(lack)),
         }
     }
-    let lack = reason.unwrap_or_else(|| Lack {
-        why: format!("this process is in a cgroup outside of {}", hierarchy.mount_point.display()),
-        remedy: "give the container a cgroup namespace of its own".to_owned(),
+    let lack = reason.unwrap_or_else(|| {
+        let why = format!("this process is in a cgroup outside of {}", hierarchy.mount_point.display());
+        Lack::new(why, "give the container a cgroup namespace of its own")
     });
     Found { place: None, lacking: wanted.iter().map(|controller| (*controller, lack.clone())).collect() }
 }
@@ -64,38 +66,41 @@ fn look(folder: &Path, wanted: &BTreeSet<Controller>) -> Result<Place, Lack> {
         "ask for a delegated cgroup (systemd-run --user --scope -p Delegate=yes ...), or run it as root";
     if is_systemds(folder) {
         let why = format!("the cgroup {shown} is systemd's, and nothing below is delegated to this process");
-        return Err(Lack { why, remedy: delegate.to_owned() });
+        return Err(Lack::new(why, delegate));
     }
     for path in [folder.to_owned(), folder.join("cgroup.procs")] {
-        files::may_write(&path).map_err(|e| Lack {
-            why: format!(
-                "the cgroup {shown} is not delegated to this user ({})",
-                errno::name(e.raw_os_error())
-            ),
-            remedy: delegate.to_owned(),
+        files::may_write(&path).map_err(|e| {
+            Lack::new(format!("the cgroup {shown} is not delegated to this user"), delegate).said(e)
         })?;
     }
-    let given = files::words(folder, "cgroup.subtree_control");
+    let words = |file: &str| {
+        let unread = |e| Lack::new(format!("{file} of the cgroup {shown} cannot be read"), delegate).said(e);
+        files::words(folder, file).map_err(unread)
+    };
+    let given = words("cgroup.subtree_control")?;
     let names = wanted.iter().filter_map(|controller| controller.second_name());
     let missing: Vec<_> = names.filter(|name| given.iter().all(|given| given != name)).collect();
+    let there = words("cgroup.controllers")?;
+    // Only the root of the whole hierarchy may have processes and give controllers to its children.
+    let is_root = matches!(folder.join("cgroup.type").try_exists(), Ok(false));
+    let is_free = !is_root && words("cgroup.procs")?.is_empty();
+    // In all of a host others would pay for the account.
+    let io = is_free && there.iter().any(|name| name == "io") && given.iter().all(|name| name != "io");
     if missing.is_empty() {
-        return Ok(Place { parent: folder.to_owned(), missing });
+        return Ok(Place { parent: folder.to_owned(), missing, io });
     }
-    let there = files::words(folder, "cgroup.controllers");
     if let Some(name) = missing.iter().find(|name| there.iter().all(|there| there != *name)) {
         let why = format!("the cgroup {shown} was not given the controller `{name}`");
-        return Err(Lack { why, remedy: delegate.to_owned() });
+        return Err(Lack::new(why, delegate));
     }
-    // Only the root of the whole hierarchy may have processes and give controllers to its children.
-    let is_root = !folder.join("cgroup.type").exists();
-    if !is_root && !files::words(folder, "cgroup.procs").is_empty() {
+    if !is_root && !is_free {
         let why = format!(
             "the cgroup {shown} has processes of its own, so its children can be given no controller"
         );
-        let remedy = "start this from a child of a delegated cgroup that has no processes itself".to_owned();
-        return Err(Lack { why, remedy });
+        let remedy = "start this from a child of a delegated cgroup that has no processes itself";
+        return Err(Lack::new(why, remedy));
     }
-    Ok(Place { parent: folder.to_owned(), missing })
+    Ok(Place { parent: folder.to_owned(), missing, io })
 }
 
 /// One folder.
@@ -108,10 +113,15 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn make(place: &Place, wants: &Wants) -> Result<Self, Problem> {
-        let name = name::fresh()
-            .ok_or_else(|| Problem::request("cgroup", "/proc does not say who this process is".to_owned()))?;
+        let name = name::fresh()?;
         for controller in &place.missing {
-            files::write(&place.parent, "cgroup.subtree_control", &format!("+{controller}"))?;
+            let given = files::write(&place.parent, "cgroup.subtree_control", &format!("+{controller}"));
+            given.map_err(|problem| {
+                problem.remedy("no process of another user may be in there; or let root do that")
+            })?;
+        }
+        if place.io {
+            let _the_report_says_rusage = files::write(&place.parent, "cgroup.subtree_control", "+io");
         }
         let folder = Folder::make(&place.parent, &name)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -135,7 +145,7 @@ fn set(folder: &Path, wants: &Wants) -> Result<(), Problem> {
     }
     if let Some(list) = &wants.cpuset {
         files::set(folder, "cpuset.cpus", &list.to_string())?;
-        let effective = files::words(folder, "cpuset.cpus.effective").concat();
+        let effective = files::known_words(folder, "cpuset.cpus.effective")?.concat();
         if effective != list.to_string() {
             let why =
                 format!("the processors {list} were asked for, and this process may use {effective} of them");
@@ -150,8 +160,7 @@ fn set(folder: &Path, wants: &Wants) -> Result<(), Problem> {
 
 /// Without that file the kernel counts no swap.
 fn no_swap(folder: &Path) -> Result<(), Problem> {
-    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default();
-    if swaps.lines().count() <= 1 && !folder.join("memory.swap.max").exists() {
+    if !files::has(folder, "memory.swap.max")? && !files::host_has_swap()? {
         return Ok(());
     }
     files::set(folder, "memory.swap.max", "0")
@@ -163,15 +172,15 @@ pub(super) fn verify(folder: &Path, wants: &Wants) -> Result<(), Problem> {
     if let Some(bytes) = wants.memory {
         let page = rustix::param::page_size() as u64;
         files::read_back(folder, "memory.max", &(bytes / page * page).to_string())?;
-        if folder.join("memory.swap.max").exists() {
+        if files::has(folder, "memory.swap.max")? {
             files::read_back(folder, "memory.swap.max", "0")?;
         } else {
             no_swap(folder)?;
         }
     }
     if let Some(cpus) = wants.cpus {
-        let numbers: Vec<u64> =
-            files::words(folder, "cpu.max").iter().filter_map(|word| word.parse().ok()).collect();
+        let words = files::known_words(folder, "cpu.max")?;
+        let numbers: Vec<u64> = words.iter().filter_map(|word| word.parse().ok()).collect();
         let same = matches!(numbers[..], [quota, period] if quota * 1000 <= u64::from(cpus.0) * period);
         if !same {
             let what = format!("the cgroup was to have {cpus} processors and says {numbers:?}");
@@ -222,5 +231,6 @@ pub(super) fn account(folder: &Path, wants: &Wants) -> Account {
         account.peak_pids = files::number(folder, "pids.peak");
         account.forks_refused = files::field(folder, "pids.events", "max").unwrap_or(0);
     }
+    account.io = files::transferred(folder, "io.stat", ["rbytes", "wbytes"]);
     account
 }

@@ -1,7 +1,7 @@
 //! Landlock: is it on, which version, and does a ruleset hold?
 
 use ringfence_init::abi;
-use ringfence_init::sys::{self, Errno, Fd};
+use ringfence_init::sys::{self, Errno, Fd, landlock as kernel};
 use ringfence_policy::Guarantee as G;
 
 use super::trial::{Call, Failed, Named as _, Tried, expect, in_child};
@@ -14,7 +14,7 @@ const LANDLOCK: Subject = Subject::needed("landlock", &[G::Files]);
 const READ_FOLDERS: u64 = 1 << 3;
 
 pub(crate) fn landlock() -> Mechanism {
-    let version = match why::landlock_abi() {
+    let version = match kernel::version() {
         Ok(version) => version,
         Err(Errno(number)) => {
             let failed = Failed::At(Call::Ruleset, number);

@@ -1,6 +1,7 @@
 //! Profile files: what a policy can begin as. JSON and TOML, one model; every mistake has its line.
 
 mod compare;
+mod config;
 mod extend;
 mod jail;
 mod judge;
@@ -13,8 +14,9 @@ mod reduce;
 mod schema;
 mod tree;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+pub use config::Config;
 pub use mistake::{Located, Mistakes};
 pub use model::Profile;
 pub use oci::{Facts, OciFilter};
@@ -134,6 +136,7 @@ impl Profile {
                 end_with_stdin: self.process.end_with_stdin.unwrap_or(false),
             },
             waived: BTreeSet::new(),
+            waived_by: BTreeMap::new(),
         }
     }
 }

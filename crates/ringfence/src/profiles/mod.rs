@@ -8,7 +8,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod read;
+pub(crate) mod read;
 mod search;
 mod trust;
 
@@ -101,6 +101,17 @@ impl Found {
     }
 }
 
+fn home() -> Option<PathBuf> {
+    std::env::home_dir().filter(|path| path.is_absolute())
+}
+
+/// A folder of the caller's: what a variable says, else its usual place in the home. A relative path there is to be
+/// ignored (XDG Base Directory Specification).
+pub(crate) fn below_home(variable: &str, usual: &str) -> Option<PathBuf> {
+    let set = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    set.or_else(|| home().map(|home| home.join(usual)))
+}
+
 /// What must hold of a file before it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Demand {
@@ -131,20 +142,13 @@ impl Profiles {
             let message = format!("the working directory cannot be found: {e}");
             Problem::request("workdir", message).remedy("change to another one")
         })?;
-        let absolute = |path: PathBuf| Some(path).filter(|path| path.is_absolute());
-        let home = std::env::home_dir().and_then(absolute);
-        // A relative path there is to be ignored (XDG Base Directory Specification).
-        let below = |variable: &str, usual: &str| {
-            let set = std::env::var_os(variable).map(PathBuf::from).and_then(absolute);
-            set.or_else(|| home.as_ref().map(|home| home.join(usual)))
-        };
         Ok(Self {
             system: "/etc/ringfence/profiles".into(),
-            user: below("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("ringfence/profiles")),
-            trusted: below("XDG_STATE_HOME", ".local/state")
+            user: below_home("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("ringfence/profiles")),
+            trusted: below_home("XDG_STATE_HOME", ".local/state")
                 .map(|folder| folder.join("ringfence/trusted.json")),
             directory,
-            home,
+            home: home(),
         })
     }
 
@@ -184,7 +188,7 @@ impl Profiles {
 
     /// Reads one file, and what it extends.
     fn load(&self, path: &Path, demand: Demand, reading: &mut Reading) -> Result<Profile, Problem> {
-        let file = read::read(path, demand != Demand::Named)?;
+        let file = read::read(read::PROFILE, path, demand != Demand::Named)?;
         self.take(path, file, demand, reading)
     }
 
@@ -273,7 +277,7 @@ impl Profiles {
     /// # Errors
     /// It cannot be read, or it is wrong.
     pub fn filter(&self, file: &Path, kept: BTreeSet<Capability>) -> Result<(OciFilter, PathBuf), Problem> {
-        let read = read::read(&self.directory.join(file), false)?;
+        let read = read::read(read::PROFILE, &self.directory.join(file), false)?;
         let filter = OciFilter::parse(&read.text, &facts(kept)).map_err(|mistakes| mistakes.in_file(file))?;
         Ok((filter, read.path))
     }

@@ -1,4 +1,4 @@
-//! One profile file: read whole, once, from what it is and not from what its name may become.
+//! One file of a profile, or of the configuration: read whole, once, from what it is and not from what its name may become.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -12,18 +12,21 @@ use rustix::fs::{Mode, OFlags};
 /// More than any profile.
 pub const LARGEST: u64 = 1 << 20;
 
+/// What a file is, for what is said of it.
+pub(super) const PROFILE: &str = "profile";
+
 /// A file that was read.
-pub(super) struct FileText {
+pub(crate) struct FileText {
     /// Without symlinks.
-    pub(super) path: PathBuf,
-    pub(super) text: String,
-    pub(super) sha256: String,
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+    pub(crate) sha256: String,
 }
 
-/// Reads a profile. One that was searched for must be the caller's or root's, and nobody else may write it.
-pub(super) fn read(path: &Path, searched: bool) -> Result<FileText, Problem> {
-    let wrong = |why: String| wrong(path, &why);
-    let failed = |e: std::io::Error| failed(path, e);
+/// Reads a file that is a `what`. One that was searched for must be the caller's or root's, and nobody else may write it.
+pub(crate) fn read(what: &str, path: &Path, searched: bool) -> Result<FileText, Problem> {
+    let wrong = |why: String| wrong(what, path, &why);
+    let failed = |e: std::io::Error| failed(what, path, e);
     let real = std::fs::canonicalize(path).map_err(failed)?;
     // A FIFO would make the open wait, a terminal could become ours.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -40,33 +43,34 @@ pub(super) fn read(path: &Path, searched: bool) -> Result<FileText, Problem> {
     }
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
-    FileText::of(path, real, bytes)
+    FileText::of(what, path, real, bytes)
 }
 
-fn wrong(path: &Path, why: &str) -> Problem {
-    Problem::request("profile", format!("the profile `{}` {why}", path.display())).at(path)
+fn wrong(what: &str, path: &Path, why: &str) -> Problem {
+    Problem::request(what, format!("the {what} `{}` {why}", path.display())).at(path)
 }
 
-fn failed(path: &Path, e: std::io::Error) -> Problem {
+fn failed(what: &str, path: &Path, e: std::io::Error) -> Problem {
     let errno = e.raw_os_error().map_or_else(|| e.to_string(), errno_name);
-    let what = if e.kind() == std::io::ErrorKind::NotFound { "does not exist" } else { "cannot be read" };
-    wrong(path, what)
+    let why = if e.kind() == std::io::ErrorKind::NotFound { "does not exist" } else { "cannot be read" };
+    wrong(what, path, why)
         .errno(errno)
         .remedy("name a file that you can read, or a profile of `ringfence profile list`")
 }
 
 impl FileText {
     /// What was read of a file, at most one byte more than [`LARGEST`].
-    fn of(named: &Path, path: PathBuf, bytes: Vec<u8>) -> Result<Self, Problem> {
+    fn of(what: &str, named: &Path, path: PathBuf, bytes: Vec<u8>) -> Result<Self, Problem> {
         if bytes.len() as u64 > LARGEST {
-            return Err(wrong(named, "is larger than 1 MiB, so it is no profile").remedy("name another file"));
+            return Err(wrong(what, named, &format!("is larger than 1 MiB, so it is no {what}"))
+                .remedy("name another file"));
         }
         let sha256 = sha256(&bytes);
         let text = String::from_utf8(bytes).map_err(|e| {
             let line =
                 e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count()
                     + 1;
-            wrong(named, &format!("is not UTF-8 (line {line})")).remedy("write it as UTF-8")
+            wrong(what, named, &format!("is not UTF-8 (line {line})")).remedy("write it as UTF-8")
         })?;
         Ok(Self { path, text, sha256 })
     }
@@ -77,14 +81,14 @@ impl FileText {
 pub(super) fn read_given(path: &Path, directory: &Path) -> Result<FileText, Problem> {
     let is_pipe = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
     if !is_pipe {
-        return read(path, false);
+        return read(PROFILE, path, false);
     }
     // Opened by the name: a pipe without one has no other path.
     let bytes = File::open(path).and_then(|pipe| {
         let mut bytes = Vec::new();
         pipe.take(LARGEST + 1).read_to_end(&mut bytes).map(|_| bytes)
     });
-    FileText::of(path, directory.join("-"), bytes.map_err(|e| failed(path, e))?)
+    FileText::of(PROFILE, path, directory.join("-"), bytes.map_err(|e| failed(PROFILE, path, e))?)
 }
 
 fn check_owner(owner: u32, group: u32, mode: u32) -> Result<(), (String, String)> {

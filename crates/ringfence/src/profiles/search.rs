@@ -107,7 +107,8 @@ impl Profiles {
 /// Does the file look like a profile at all?
 fn is_profile(listed: &Listed) -> bool {
     let Some(path) = listed.path.as_ref().filter(|_| listed.description.is_err()) else { return true };
-    read::read(path, false).is_ok_and(|file| Profile::parse(&file.text, format_of(path, &file.text)).is_ok())
+    read::read(read::PROFILE, path, false)
+        .is_ok_and(|file| Profile::parse(&file.text, format_of(path, &file.text)).is_ok())
 }
 
 fn none(name: &str) -> Problem {

@@ -1,8 +1,9 @@
-//! Ending live sandboxes from outside: freeze, then kill, by pidfd, and say what was done.
+//! Ending live sandboxes from outside: freeze, then kill, by cgroup or by pidfd, and say what was done.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use ringfence_linux::Freezer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -12,6 +13,8 @@ use super::{Entry, Registry, folder};
 
 /// How long the kernel may take to end a namespace.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long processes are stopped one by one before they are killed.
+const STOPPING: Duration = Duration::from_secs(1);
 /// How often new ones are looked for.
 const ROUNDS: usize = 20;
 
@@ -22,6 +25,8 @@ pub struct Ended {
     pub entry: Entry,
     /// How many of its processes were stopped before anything was killed.
     pub stopped: usize,
+    /// All of them at once, by the freezer of its cgroup; else one by one, by signals.
+    pub by_cgroup: bool,
     /// It is gone; else why not.
     pub result: Result<(), String>,
 }
@@ -44,8 +49,8 @@ fn hold(entry: &Entry) -> Result<OwnedFd, String> {
 /// Kills one sandbox, and waits until it is gone.
 #[must_use]
 pub fn kill(entry: &Entry) -> Ended {
-    let result = hold(entry).and_then(|file| finish(entry, &file));
-    Ended { entry: entry.clone(), stopped: 0, result }
+    let result = hold(entry).and_then(|file| finish(entry, &file, None));
+    Ended { entry: entry.clone(), stopped: 0, by_cgroup: false, result }
 }
 
 /// Stops every process of every sandbox of this user, then kills them all: none of them sees another end. Goes on
@@ -58,12 +63,13 @@ pub fn kill_all() -> Vec<Ended> {
         if entries.is_empty() {
             break;
         }
-        let held: Vec<_> = entries.into_iter().map(|entry| (hold(&entry), entry)).collect();
-        let stopped: Vec<usize> = freeze(&held);
-        for ((file, entry), stopped) in held.into_iter().zip(stopped) {
-            let result = file.and_then(|file| finish(&entry, &file));
+        let mut held: Vec<_> = entries.into_iter().map(Held::new).collect();
+        freeze_by_cgroup(&mut held);
+        stop_by_signal(&mut held);
+        for Held { file, entry, freezer, stopped } in held {
+            let result = file.and_then(|file| finish(&entry, &file, freezer.as_ref()));
             let again = done.iter().position(|ended| ended.entry.id == entry.id);
-            let ended = Ended { entry, stopped, result };
+            let ended = Ended { entry, stopped, by_cgroup: freezer.is_some(), result };
             match again {
                 Some(index) => done[index] = ended,
                 None => done.push(ended),
@@ -77,25 +83,60 @@ pub fn kill_all() -> Vec<Ended> {
     done
 }
 
-/// Stops all, first the first processes, then what is below them, twice: a process may have forked meanwhile.
-fn freeze(held: &[(Result<OwnedFd, String>, Entry)]) -> Vec<usize> {
-    let mut stopped = vec![0; held.len()];
-    for ((file, _), count) in held.iter().zip(&mut stopped) {
-        *count += usize::from(file.as_ref().is_ok_and(|file| pidfd_send_signal(file, Signal::STOP).is_ok()));
+/// One that is to be ended.
+struct Held {
+    entry: Entry,
+    /// Its first process; else why it cannot be ended.
+    file: Result<OwnedFd, String>,
+    /// What froze it, and must let it go.
+    freezer: Option<Freezer>,
+    stopped: usize,
+}
+
+impl Held {
+    fn new(entry: Entry) -> Self {
+        let file = hold(&entry);
+        let init = entry.init.filter(|_| file.is_ok());
+        let supervisor = (entry.supervisor.pid, entry.supervisor.started);
+        let freezer = init.and_then(|init| Freezer::of(init.pid, supervisor));
+        Self { entry, file, freezer, stopped: 0 }
     }
+}
+
+/// Freezes those whose cgroup can be: all of them begin before any is waited for.
+fn freeze_by_cgroup(held: &mut [Held]) {
+    for one in held.iter_mut() {
+        one.freezer = one.freezer.take().filter(|freezer| freezer.begin().is_ok());
+    }
+    for one in held {
+        // What does not freeze in time is killed as it is, by its cgroup.
+        if let Some(Ok(count)) = one.freezer.as_ref().map(Freezer::wait) {
+            one.stopped = count;
+        }
+    }
+}
+
+/// Stops the others, twice: a process may have forked meanwhile. Their first processes come last: as long as these reap, what
+/// forks and ends does not fill the host with dead processes, and what cannot be caught in time is killed as it is.
+fn stop_by_signal(held: &mut [Held]) {
+    let by_signal = |one: &&mut Held| one.freezer.is_none();
+    let end = Instant::now() + STOPPING;
     let mut seen = Vec::new();
     for _ in 0..2 {
-        for ((file, entry), count) in held.iter().zip(&mut stopped) {
-            let (Ok(_), Some(init)) = (file, entry.init) else { continue };
+        for one in held.iter_mut().filter(by_signal) {
+            let (Ok(_), Some(init)) = (&one.file, one.entry.init) else { continue };
             for (pid, parent) in descendants(&[init.pid]) {
-                if !seen.contains(&pid) && stop(pid, parent) {
+                if Instant::now() < end && !seen.contains(&pid) && stop(pid, parent) {
                     seen.push(pid);
-                    *count += 1;
+                    one.stopped += 1;
                 }
             }
         }
     }
-    stopped
+    for one in held.iter_mut().filter(by_signal) {
+        let first = one.file.as_ref().is_ok_and(|file| pidfd_send_signal(file, Signal::STOP).is_ok());
+        one.stopped += usize::from(first);
+    }
 }
 
 /// Stops a process, if it still has this parent.
@@ -107,9 +148,14 @@ fn stop(pid: i32, parent: i32) -> bool {
 }
 
 /// Kills the first process, and with it everything in its namespace, and waits until it is gone.
-fn finish(entry: &Entry, file: &OwnedFd) -> Result<(), String> {
+fn finish(entry: &Entry, file: &OwnedFd, freezer: Option<&Freezer>) -> Result<(), String> {
     mark(entry);
-    pidfd_send_signal(file, Signal::KILL).map_err(|e| e.to_string())?;
+    let by_cgroup = freezer.map(Freezer::kill);
+    match pidfd_send_signal(file, Signal::KILL) {
+        // Its cgroup has been faster.
+        Err(rustix::io::Errno::SRCH) if matches!(by_cgroup, Some(Ok(()))) => {}
+        killed => killed.map_err(|e| e.to_string())?,
+    }
     let end = Instant::now() + PATIENCE;
     loop {
         let left = end.saturating_duration_since(Instant::now());
