@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SOURCES: [&str; 17] = [
+const SOURCES: [&str; 20] = [
     "pid1/main.rs",
     "pid1/plan.rs",
     "pid1/steps.rs",
@@ -16,6 +16,7 @@ const SOURCES: [&str; 17] = [
     "pid1/system.rs",
     "pid1/privileges.rs",
     "pid1/target.rs",
+    "pid1/terminal.rs",
     "pid1/watch.rs",
     "pid1/verify.rs",
     "pid1/text.rs",
@@ -23,6 +24,8 @@ const SOURCES: [&str; 17] = [
     "src/abi.rs",
     "src/sys.rs",
     "src/sys/landlock.rs",
+    "src/sys/seccomp.rs",
+    "src/sys/tty.rs",
     "src/wire.rs",
 ];
 

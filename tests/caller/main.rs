@@ -5,6 +5,7 @@ mod asynchronous;
 
 use std::time::{Duration, Instant};
 
+use ringfence::policy::Tty;
 use ringfence::profiles::Profiles;
 use ringfence::{Child, Policy, Report, Sandbox, Stdio};
 
@@ -23,6 +24,8 @@ fn main() {
         ["spawn-cost", megabytes, threads, rounds] => {
             spawn_cost(number(megabytes), number(threads), number(rounds))
         }
+        ["panic-on-a-terminal"] => panic_on_a_terminal(),
+        ["collect-a-terminal"] => collect_a_terminal(),
         ["many-at-once", count] => many_at_once(number(count)),
         _ => "no such way".to_owned(),
     };
@@ -52,6 +55,24 @@ fn said(report: &Report) -> String {
         Some(code) => format!("exited {code}"),
         None => format!("{:?}: {:?}", report.exit, report.error),
     }
+}
+
+/// A run in the foreground is left by a panic while it has the terminal.
+fn panic_on_a_terminal() -> String {
+    let mut command = sandbox().command("/bin/sleep");
+    command.arg("60").on_event(|event| panic!("as it was told to at {event:?}"));
+    let plan = command.plan().expect("it can be planned");
+    said(&command.run_in_foreground(plan))
+}
+
+/// What is printed on a terminal that only the sandbox has.
+fn collect_a_terminal() -> String {
+    let mut policy = Policy::builtin("default").expect("a built-in profile");
+    policy.process.tty = Tty::Always;
+    let mut command = Sandbox::new(policy).command("/bin/sh");
+    command.args(["-c", "tty; cat; stty size >&2"]).stdin(Stdio::bytes("typed"));
+    let output = command.output().expect("it starts");
+    format!("{}: {:?} {:?}", said(&output.report), String::from_utf8_lossy(&output.stdout), output.stderr)
 }
 
 /// The thread that starts the sandbox ends long before the program does.

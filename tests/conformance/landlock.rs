@@ -91,6 +91,7 @@ fn planned(scene: &Scene, abi: Option<u32>, policy: &Policy, line: &str) -> Plan
         home: scene.home(),
         passed: Vec::new(),
         hidden: Vec::new(),
+        terminal: None,
     };
     let mut host = Host::read().unwrap();
     host.landlock = abi;

@@ -106,18 +106,26 @@ fn on_a_terminal(scene: &Scene, line: &str, typed: &[u8]) -> Outcome {
 #[test]
 fn a_terminal_is_relayed_and_never_passed_in() {
     let scene = Scene::new();
-    let inside = "for n in 0 1 2; do test -t $n && echo terminal || echo none; done; echo err >&2\n\
+    let inside = "for n in 0 1 2; do test -t $n && stat -Lc %d /proc/self/fd/$n || echo none; done; echo err >&2\n\
                   sh -c 'echo x >/dev/tty' 2>/dev/null || echo no-tty\nexit 7\n";
     scene.file("here/look", inside);
     let outcome = on_a_terminal(&scene, "$RINGFENCE run -- /bin/sh look", b"");
+    // script(1) may show the end of its own input.
+    let shown = |line| str::trim_start_matches(str::trim(line), "^@");
+    let own: Vec<_> = outcome.stdout.lines().take(3).map(|line| shown(line).to_owned()).collect();
+    assert_eq!(outcome.status, 7, "the status is the program's: {outcome:#?}");
+    let outcome = on_a_terminal(&scene, "$RINGFENCE run --tty never -- /bin/sh look", b"");
     let lines: Vec<_> = outcome.stdout.lines().map(str::trim).collect();
     assert_eq!(lines[..3], ["none"; 3], "{outcome:#?}");
     assert!(lines.contains(&"err") && lines.contains(&"no-tty"), "{outcome:#?}");
     assert_eq!(outcome.status, 7, "the status is the program's: {outcome:#?}");
     // Control: the same line unsandboxed has the terminal.
     let control = on_a_terminal(&scene, "/bin/sh look", b"");
-    let lines: Vec<_> = control.stdout.lines().map(str::trim).collect();
-    assert_eq!(lines[..3], ["terminal"; 3], "{control:#?}");
+    let lines: Vec<_> = control.stdout.lines().map(shown).collect();
+    // Each of them is one of the same file system, and inside of another.
+    assert!(lines[0].parse::<u64>().is_ok() && own[0].parse::<u64>().is_ok(), "{own:?} {control:#?}");
+    assert_eq!((&lines[..3], &own[..]), (&[lines[0]; 3][..], &[(); 3].map(|()| own[0].clone())[..]));
+    assert_ne!(lines[0], own[0]);
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn swapped(scene: &Scene, swap: impl Fn(&Path)) -> String {
         home: scene.home(),
         passed: Vec::new(),
         hidden: Vec::new(),
+        terminal: None,
     };
     let host = Host::read().unwrap();
     let resolved = resolve(&policy, &request, &host).unwrap();

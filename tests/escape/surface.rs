@@ -70,14 +70,18 @@ fn row_3_nothing_is_pasted_into_a_console() {
 #[test]
 fn row_4_the_callers_terminal_cannot_be_reopened() {
     let scene = Scene::new();
-    for (words, answers) in
-        [(["open", "/dev/tty"], ["ENXIO", "ENXIO"]), (["take-terminal", ""], ["errno 25", "EPERM"])]
-    {
-        let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    for (tty, words, answers) in [
+        ("never", &["open", "/dev/tty"][..], ["ENXIO", "ENXIO"]),
+        ("never", &["take-terminal"], ["errno 25", "EPERM"]),
+        // What is controlling is one of its own, in a session that another process leads.
+        ("auto", &["take-terminal"], ["EPERM", "EPERM"]),
+        // TIOCSTI, on a terminal that is its own.
+        ("auto", &["on-controlling-terminal", "21522", "x"], ["EPERM", "EPERM"]),
+    ] {
         let mut line = Run::new(&scene)
-            .flag("--ro")
+            .flags(["--tty", tty, "--ro"])
             .flag(probe())
-            .command([&[probe().to_str().unwrap()], &words[..]].concat());
+            .command([&[probe().to_str().unwrap()], words].concat());
         let outcome = under_a_terminal(&mut line);
         assert!(answers.iter().any(|answer| outcome.contains(answer)), "{words:?}: {outcome}");
     }

@@ -27,11 +27,12 @@ const NAMES: [(i64, &str); 63] = named![
     symlinkat SYS_symlinkat, umask SYS_umask, umount2 SYS_umount2,
 ];
 
-const MORE_NAMES: [(i64, &str); 12] = named![
+const MORE_NAMES: [(i64, &str); 16] = named![
     uname SYS_uname, unlinkat SYS_unlinkat, wait4 SYS_wait4, waitid SYS_waitid, write SYS_write,
     getuid SYS_getuid, mknodat SYS_mknodat, landlock_create_ruleset SYS_landlock_create_ruleset,
     landlock_add_rule SYS_landlock_add_rule, landlock_restrict_self SYS_landlock_restrict_self,
-    eventfd2 SYS_eventfd2, unshare SYS_unshare,
+    eventfd2 SYS_eventfd2, unshare SYS_unshare, sendmsg SYS_sendmsg, recvmsg SYS_recvmsg, setpgid SYS_setpgid,
+    getpgid SYS_getpgid,
 ];
 
 /// Calls that newer architectures do not have.
@@ -89,8 +90,10 @@ pub(crate) fn errnos(number: i64) -> &'static [i32] {
         "clone" | "clone3" => &[EPERM, EINVAL, ENOSYS, ENOMEM, ENOSPC, EAGAIN],
         "execve" | "execveat" => &[EPERM, EACCES, EINVAL, ENOSYS, ENOMEM, EAGAIN],
         // Bytes move.
-        "read" | "recvfrom" | "getrandom" => &[EPERM, EACCES, EINVAL, ENOSYS, ENOMEM, EAGAIN, EINTR],
-        "write" | "sendto" => &[EPERM, EINVAL, ENOSYS, ENOMEM, ENOSPC, EAGAIN, EINTR],
+        "read" | "recvfrom" | "recvmsg" | "getrandom" => {
+            &[EPERM, EACCES, EINVAL, ENOSYS, ENOMEM, EAGAIN, EINTR]
+        }
+        "write" | "sendto" | "sendmsg" => &[EPERM, EINVAL, ENOSYS, ENOMEM, ENOSPC, EAGAIN, EINTR],
         // Somebody waits.
         "ppoll" | "poll" | "waitid" | "wait4" => &[EPERM, EINVAL, ENOSYS, ENOMEM, EINTR],
         // Privileges and limits; ids count against a limit of processes.

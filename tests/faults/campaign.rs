@@ -76,6 +76,34 @@ fn every_failure_of_a_furnished_start_is_closed() {
     campaign("furnished", &furnished, &furnished.reference(&seen), &injections);
 }
 
+/// The same for the terminal of its own.
+#[test]
+fn every_failure_of_a_start_with_a_terminal_is_closed() {
+    if !tracing_works() {
+        return;
+    }
+    let (_, known) = Place::plain().record();
+    let place = Place::with_terminal();
+    let (seen, recorder) = place.record();
+    assert_eq!(seen.status, 0, "without a failure it runs: {seen:#?}");
+    assert!(seen.stdout.contains("leads its session false and group true"), "it has a terminal: {seen:#?}");
+    // Others are new for the number of a file alone.
+    let own = ["ioctl", "setpgid", "getpgid", "sendmsg", "recvmsg", "/dev/pts/ptmx"];
+    let mut calls = new(&recorder, &known);
+    calls.retain(|(_, shown)| own.iter().any(|own| shown.contains(own)));
+    // The loopback interface is set up by one, too.
+    calls.insert((Role::Init, "ioctl".to_owned()));
+    for role in [Role::Supervisor, Role::Init, Role::Target] {
+        assert!(calls.iter().any(|(of, _)| *of == role), "none of {role:?}: {calls:?}");
+    }
+    let mut injections =
+        if everything() { inject::all(&recorder.calls) } else { inject::sample(&recorder.calls) };
+    injections.retain(|injection| {
+        !injection.every && calls.contains(&(injection.role, injection.call.shown.clone()))
+    });
+    campaign("terminal", &place, &place.reference(&seen), &injections);
+}
+
 /// The same for the looks at version managers, environments and what lies around programs.
 #[test]
 fn every_failure_of_a_start_with_toolchains_is_closed() {

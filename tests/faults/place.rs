@@ -81,6 +81,11 @@ impl Place {
         Self::new(scene, &flags.split(' ').collect::<Vec<_>>())
     }
 
+    /// Runs that have a terminal of their own.
+    pub(crate) fn with_terminal() -> Self {
+        Self::new(Scene::new(), &["--tty", "always"])
+    }
+
     /// Runs that ask for every limit that a cgroup holds.
     ///
     /// # Errors
@@ -182,7 +187,8 @@ impl Place {
             self.things().into_iter().filter(|thing| !self.before.contains(thing)).collect();
         left.extend(files(&folder).filter(|path| *path != report).map(|path| path.display().to_string()));
         left.extend(nest.into_iter().flat_map(Nest::left));
-        let mut stdout = text(&mut stdout)?;
+        // A terminal ends lines with two characters.
+        let mut stdout = text(&mut stdout)?.replace("\r\n", "\n");
         if nest.is_some() && !stdout.is_empty() {
             stdout = format!("{}\n{stdout}", outside.held.join("\n"));
         }

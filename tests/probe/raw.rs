@@ -18,6 +18,9 @@ pub(crate) fn attempt(words: &[&str]) -> Option<String> {
         ["clone-user-namespace"] => clone(libc::CLONE_NEWUSER),
         ["clone-plain"] => clone(0),
         ["terminal", request, what] => on_own_terminal(request.parse().unwrap_or(0), what),
+        ["on-controlling-terminal", request, what] => {
+            on_terminal(File::open("/dev/tty"), request.parse().unwrap_or(0), what)
+        }
         ["thread"] => said(std::thread::Builder::new().spawn(|| ())),
         ["own-terminal"] => said(own_terminal().and_then(|_terminal| File::open("/dev/tty"))),
         ["take-terminal"] => {
@@ -119,12 +122,19 @@ fn own_terminal() -> std::io::Result<(File, File)> {
 
 /// An ioctl whose argument points to one byte, on a terminal of this process' own.
 fn on_own_terminal(request: u64, what: &str) -> String {
-    let byte = what.as_bytes().first().copied().unwrap_or(b'x');
     match own_terminal() {
         Err(error) => said::<()>(Err(error)),
-        Ok((_master, slave)) => {
+        Ok((_master, slave)) => on_terminal(Ok(slave), request, what),
+    }
+}
+
+fn on_terminal(terminal: std::io::Result<File>, request: u64, what: &str) -> String {
+    let byte = what.as_bytes().first().copied().unwrap_or(b'x');
+    match terminal {
+        Err(error) => said::<()>(Err(error)),
+        Ok(terminal) => {
             // SAFETY: a pointer to one byte; the request's upper half is the attempt itself.
-            called(unsafe { libc::syscall(libc::SYS_ioctl, slave.as_raw_fd(), request, &raw const byte) })
+            called(unsafe { libc::syscall(libc::SYS_ioctl, terminal.as_raw_fd(), request, &raw const byte) })
         }
     }
 }

@@ -9,7 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use ringfence::policy::{
     Base, BindSpec, Capability, CpuList, Cpus, Guarantee, HostUser, IdMap, Network, OutputLimit, Size,
-    TmpfsSpec, Toolchain, Variable, Violation,
+    TmpfsSpec, Toolchain, Tty, Variable, Violation,
 };
 
 use crate::values;
@@ -191,6 +191,10 @@ pub(crate) struct ProcessFlags {
     /// Host name inside; `ringfence` when not said
     #[arg(long, value_name = "NAME", value_parser = values::hostname)]
     pub(crate) hostname: Option<String>,
+
+    /// A terminal of its own: `auto` for those of stdin, stdout and stderr that are one, `always` for all three
+    #[arg(short, long, value_name = "WHEN", value_parser = values::tty())]
+    pub(crate) tty: Option<Tty>,
 }
 
 fn path() -> impl TypedValueParser<Value = PathBuf> {
@@ -224,7 +228,7 @@ pub(crate) mod tests {
     }
 
     /// The flags that have one value, each with one.
-    const SINGLE: [(&str, &str); 25] = [
+    const SINGLE: [(&str, &str); 26] = [
         ("--seccomp", "/f.json"),
         ("--on-violation", "kill"),
         ("--profile", "minimal"),
@@ -249,6 +253,7 @@ pub(crate) mod tests {
         ("--user", "nobody"),
         ("--id-map", "range"),
         ("--hostname", "h"),
+        ("--tty", "never"),
         ("-p", "build"),
     ];
 
@@ -321,6 +326,7 @@ pub(crate) mod tests {
             ("--user", ""),
             ("--user", "4294967295"),
             ("--id-map", "all"),
+            ("--tty", "yes"),
             ("--keep-cap", "EVERYTHING"),
         ] {
             let error = PolicyFlags::read(&[&format!("{flag}={value}")]).unwrap_err();

@@ -49,7 +49,7 @@ static HABITS: [Habit; 35] = [
     habit(&["-d", "--detach"], &[], DOCKER, Lacking("a run stays in the foreground; end the line with `&`")),
     habit(&["--rm"], &[], DOCKER, Always("nothing of a run is kept")),
     habit(
-        &["-it", "-ti", "-i", "-t", "--interactive", "--tty"],
+        &["-it", "-ti", "-i", "--interactive"],
         &[],
         DOCKER,
         Always("the program has your stdin, stdout and stderr"),

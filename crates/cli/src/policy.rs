@@ -107,6 +107,7 @@ fn set_process(policy: &mut Policy, flags: ProcessFlags) {
     if let Some(user) = flags.user {
         process.user = user;
     }
+    process.tty = flags.tty.unwrap_or(process.tty);
     if let Some(hostname) = flags.hostname {
         process.hostname = hostname;
     }
@@ -220,7 +221,7 @@ mod tests {
     use std::time::Duration;
 
     use clap::Args;
-    use ringfence::policy::{Guarantee, HostUser, IdMap, Network, Toolchain, Violation};
+    use ringfence::policy::{Guarantee, HostUser, IdMap, Network, Toolchain, Tty, Violation};
 
     use super::*;
 
@@ -272,7 +273,8 @@ mod tests {
             changed(&["--uid=1", "--gid=2", "--user=nobody", "--id-map=range", "--hostname=h"]).process;
         assert_eq!((process.uid, process.gid), (Some(1), Some(2)));
         assert_eq!((process.user, process.id_map), (HostUser::Name("nobody".to_owned()), IdMap::Range));
-        assert_eq!(process.hostname, "h");
+        assert_eq!((process.hostname.as_str(), process.tty), ("h", Tty::Auto));
+        assert_eq!(changed(&["-t", "always"]).process.tty, Tty::Always);
         assert_eq!(changed(&["--user", "auto"]).process.user, HostUser::Auto);
 
         let kept = changed(&["--keep-cap", "net_raw", "--keep-cap", "CAP_SYS_NICE"]).capabilities;
@@ -301,6 +303,7 @@ mod tests {
             ("deny", "/x"),
             ("rootfs", "/r"),
             ("base", "empty"),
+            ("tty", "never"),
             ("device", "/dev/kvm"),
             ("workdir", "/w"),
             ("toolchain", "none"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
 use ringfence::policy::{
-    BUILTIN_PROFILES, Base, Guarantee, HostUser, IdMap, Network, Policy, Toolchain, Variable, Violation,
+    BUILTIN_PROFILES, Base, Guarantee, HostUser, IdMap, Network, Policy, Toolchain, Tty, Variable, Violation,
 };
 
 /// The name or the path of a profile. The built-in names are told to completions; whether there is another is
@@ -68,6 +68,15 @@ pub(crate) fn base() -> impl TypedValueParser<Value = Base> {
 
 pub(crate) fn toolchain(text: &str) -> Result<Toolchain, String> {
     text.parse()
+}
+
+pub(crate) fn tty() -> impl TypedValueParser<Value = Tty> {
+    let read = |word: String| match word.as_str() {
+        "always" => Tty::Always,
+        "never" => Tty::Never,
+        _ => Tty::Auto,
+    };
+    PossibleValuesParser::new(["auto", "always", "never"]).map(read)
 }
 
 pub(crate) fn id_map() -> impl TypedValueParser<Value = IdMap> {

@@ -3,7 +3,8 @@
 //! It is the only code of ours that runs inside before the program. Freestanding: no libc, no allocator, no
 //! formatting, nothing of the host in its memory but the plan. Its parts, in the order in which they run:
 //! `start` (entry), `plan` (the mapped image), `steps` (one short function for each step, in `mounts`,
-//! `system`, `privileges`, `verify`, `target`, `filter`, `landlock`), `watch` (the loop that never blocks but in poll).
+//! `system`, `privileges`, `verify`, `terminal`, `target`, `filter`, `landlock`), `watch` (the loop that never blocks
+//! but in poll).
 #![no_std]
 #![no_main]
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -25,6 +26,7 @@ mod steps;
 mod sys;
 mod system;
 mod target;
+mod terminal;
 mod text;
 mod verify;
 mod watch;
@@ -43,14 +45,15 @@ fn main(plan_fd: Fd, control: Fd) -> ! {
         Ok(plan) => plan,
         Err(errno) => steps::fail_on(control, u32::MAX, errno.into()),
     };
-    let mut context = steps::Context { plan, old_root: None, teller: None, listener: None, ruleset: None };
+    let mut context =
+        steps::Context { plan, old_root: None, terminal: None, teller: None, listener: None, ruleset: None };
     for (index, step) in plan.steps.iter().enumerate() {
         if step.op == Op::Fork as u32 {
             match target::fork() {
                 Ok(target::Forked::Init { process, teller }) => {
                     target::let_go(&plan);
                     landlock::let_go(&context);
-                    watch::run(plan, index, process, teller)
+                    watch::run(plan, index, process, teller, context.terminal)
                 }
                 Ok(target::Forked::Target { teller }) => become_target(context, index + 1, teller),
                 Err(fault) => steps::fail(&plan, index, fault),

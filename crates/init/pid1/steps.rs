@@ -4,7 +4,7 @@ use crate::abi;
 use crate::plan::Plan;
 use crate::sys::{self, Errno, Fd};
 use crate::wire::{self, Message as _, Op, Record, RecordKind, Step};
-use crate::{filter, landlock, mounts, privileges, system, target, verify};
+use crate::{filter, landlock, mounts, privileges, system, target, terminal, verify};
 
 /// What steps share.
 pub(crate) struct Context {
@@ -12,6 +12,8 @@ pub(crate) struct Context {
     pub(crate) plan: Plan,
     /// The host's root, from the step that leaves it reachable to the step that lets it go.
     pub(crate) old_root: Option<Fd>,
+    /// The sandbox's own terminal.
+    pub(crate) terminal: Option<Fd>,
     /// In the process that becomes the program: where PID 1 hears of the exec.
     pub(crate) teller: Option<Fd>,
     /// In the same process: what PID 1 will listen on for the exec.
@@ -83,8 +85,10 @@ pub(crate) fn run(context: &mut Context, step: &Step) -> Result<(), Fault> {
         Some(Op::VerifyMounts) => verify::mounts(plan),
         Some(Op::VerifyNamespace) => verify::namespace(plan, step),
         Some(Op::CloseFiles) => target::close_files(plan),
+        Some(Op::Terminal) => terminal::make(context, step),
         Some(Op::Session) => target::session(),
-        Some(Op::Streams) => target::streams(plan),
+        Some(Op::Group) => terminal::group(context, step),
+        Some(Op::Streams) => target::streams(plan, context.terminal),
         Some(Op::Limit) => target::limit(step),
         Some(Op::Directory) => target::directory(plan, step),
         Some(Op::Pass) => target::pass(step),

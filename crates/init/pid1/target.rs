@@ -64,8 +64,8 @@ pub(crate) fn close_files(plan: &Plan) -> Result<(), Fault> {
     let ours =
         [header.control, header.supervisor, a, b, c, cgroup[0], cgroup[1]].map(|fd| fd.cast_unsigned());
     let mut next = 0_u32;
-    // A stream that is not there is the largest number: it ends the list.
-    while next < u32::MAX {
+    // A stream that is not there, or not yet, is one of the largest numbers: it ends the list.
+    while next < wire::TERMINAL.cast_unsigned() {
         let keep = ours.into_iter().chain(passed(plan)).filter(|fd| *fd >= next).min().unwrap_or(u32::MAX);
         if keep > next {
             sys::close_range(next, keep - 1, 0)?;
@@ -109,11 +109,12 @@ pub(crate) fn session() -> Result<(), Fault> {
 }
 
 /// Puts the streams at 0, 1 and 2; `/dev/null` where the caller has none. A folder would be a way out.
-pub(crate) fn streams(plan: &Plan) -> Result<(), Fault> {
+pub(crate) fn streams(plan: &Plan, terminal: Option<Fd>) -> Result<(), Fault> {
     for (number, from) in plan.header.streams.into_iter().enumerate() {
         let to = Fd(number as i32);
         let from = match from {
             wire::NO_FD => sys::openat(Fd(abi::AT_FDCWD), c"/dev/null", abi::O_RDWR | abi::O_CLOEXEC, 0)?,
+            wire::TERMINAL => terminal.ok_or(Fault::plain(fault::BAD_PLAN))?,
             fd => Fd(fd),
         };
         if from == to {

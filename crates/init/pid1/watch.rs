@@ -11,8 +11,11 @@ use crate::plan::Plan;
 use crate::proc;
 use crate::steps::{self, Fault};
 use crate::sys::{self, Errno, Fd};
+use crate::terminal;
 use crate::text::{Lines, number};
-use crate::wire::{Command, CommandKind, Message as _, NO_FD, Record, RecordKind, detail, ended, fault};
+use crate::wire::{
+    Command, CommandKind, EVERYTHING, Message as _, NO_FD, Record, RecordKind, detail, ended, fault,
+};
 
 /// How long after the kill the last processes may take to go before the end is reported without them.
 const LAST_WAIT_NS: u64 = 1_000_000_000;
@@ -22,6 +25,10 @@ struct Watch {
     plan: Plan,
     fork_step: usize,
     process: i32,
+    /// The sandbox's own terminal. Held open to the end: it does not hang up while nobody has it open for a moment.
+    terminal: Option<Fd>,
+    /// Everything is stopped, because the supervisor is about to be.
+    frozen: bool,
     /// Its number in /proc.
     shown: i32,
     /// Tells of the exec; `None` when the program runs, or never will.
@@ -55,6 +62,9 @@ struct Watch {
     ended: u64,
 }
 
+/// The low byte of the status of a process that a signal has stopped (wait(2)).
+const STOPPED: i32 = 0x7f;
+
 /// How long the supervisor may take to read the account of a cgroup that goes with its last process.
 const LONGEST_LINGER: Timespec = Timespec { seconds: 1, nanoseconds: 0 };
 
@@ -66,7 +76,7 @@ const CPU_LOOKS_APART_NS: u64 = 1_000_000;
 const REAPED_AT_ONCE: usize = 256;
 
 /// Watches until the end.
-pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, teller: Fd) -> ! {
+pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, teller: Fd, terminal: Option<Fd>) -> ! {
     // The supervisor blocked every signal around the start; nothing here ever unblocks one.
     let signals = match sys::signalfd(1 << (abi::SIGCHLD - 1)) {
         Ok(signals) => signals,
@@ -81,6 +91,8 @@ pub(crate) fn run(plan: Plan, fork_step: usize, process: i32, teller: Fd) -> ! {
         plan,
         fork_step,
         process,
+        terminal,
+        frozen: false,
         shown,
         teller: Some(teller),
         listener: None,
@@ -243,7 +255,9 @@ impl Watch {
         }
         self.more_to_reap = true;
         for _ in 0..REAPED_AT_ONCE {
-            match sys::reap() {
+            let next = if self.terminal.is_some() { sys::reap_or_see_stopped() } else { sys::reap() };
+            match next {
+                Ok(Some((process, status, _))) if status & 0xff == STOPPED => self.stopped(process, status),
                 Ok(Some((process, status, usage))) => {
                     self.add(&usage);
                     if process == self.process {
@@ -264,6 +278,16 @@ impl Watch {
                     return;
                 }
             }
+        }
+    }
+
+    /// Says that the program was stopped, unless by us.
+    fn stopped(&self, process: i32, status: i32) {
+        if process == self.process && !self.frozen {
+            steps::send(
+                &self.plan,
+                &Record { kind: RecordKind::Stopped as u32, status, ..Record::default() },
+            );
         }
     }
 
@@ -331,6 +355,14 @@ impl Watch {
         }
         if command.kind == CommandKind::Signal as u32 {
             self.signal(command.signal);
+        } else if command.kind == CommandKind::Freeze as u32 {
+            self.frozen = true;
+            let _nobody_left_is_fine = sys::kill(-1, abi::SIGSTOP);
+        } else if command.kind == CommandKind::Thaw as u32 {
+            self.frozen = false;
+            terminal::go_on(self.terminal, self.process, command.signal == EVERYTHING);
+        } else if command.kind == CommandKind::Foreground as u32 {
+            terminal::to_foreground(self.terminal, self.process);
         } else if command.kind == CommandKind::Terminate as u32 {
             self.ended |= ended::ASKED;
             self.signal(command.signal);

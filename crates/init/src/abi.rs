@@ -49,7 +49,9 @@ numbers! {
     SYS_chdir = 80 / 49,
     SYS_fchdir = 81 / 50,
     SYS_umask = 95 / 166,
+    SYS_setpgid = 109 / 154,
     SYS_setsid = 112 / 157,
+    SYS_getpgid = 121 / 155,
     SYS_pread64 = 17 / 67,
     SYS_unshare = 272 / 97,
     SYS_getsid = 124 / 156,
@@ -122,6 +124,8 @@ constants! {
     O_ACCMODE: u64 = 3,
     O_CREAT: u64 = 0o100,
     O_EXCL: u64 = 0o200,
+    O_NOCTTY: u64 = 0o400,
+    O_NONBLOCK: u64 = 0o4000,
     O_CLOEXEC: u64 = 0o2_000_000,
     O_PATH: u64 = 0o10_000_000,
     RESOLVE_NO_MAGICLINKS: u64 = 0x02,
@@ -157,10 +161,14 @@ constants! {
     SIGKILL: i32 = 9,
     SIGTERM: i32 = 15,
     SIGCHLD: i32 = 17,
+    SIGCONT: i32 = 18,
+    SIGSTOP: i32 = 19,
+    SIGWINCH: i32 = 28,
     SIG_SETMASK: i32 = 2,
     SFD_CLOEXEC: u32 = 0o2_000_000,
     SFD_NONBLOCK: u32 = 0o4000,
     WNOHANG: i32 = 1,
+    WUNTRACED: i32 = 2,
     POLLIN: i16 = 1,
     POLLPRI: i16 = 2,
     POLLERR: i16 = 8,
@@ -189,6 +197,16 @@ constants! {
     SECCOMP_IOCTL_NOTIF_RECV: u32 = 0xc050_2100,
     SECCOMP_IOCTL_NOTIF_SEND: u32 = 0xc018_2101,
     SOCK_CLOEXEC: u32 = 0o2_000_000,
+    TCGETS: u32 = 0x5401,
+    TCSETS: u32 = 0x5402,
+    TIOCSCTTY: u32 = 0x540e,
+    TIOCGPGRP: u32 = 0x540f,
+    TIOCSPGRP: u32 = 0x5410,
+    TIOCGWINSZ: u32 = 0x5413,
+    TIOCSWINSZ: u32 = 0x5414,
+    TIOCGSID: u32 = 0x5429,
+    TIOCSPTLCK: u32 = 0x4004_5431,
+    TIOCGPTPEER: u32 = 0x5441,
     SIOCGIFFLAGS: u32 = 0x8913,
     SIOCSIFFLAGS: u32 = 0x8914,
     IFF_UP: i16 = 1,
@@ -257,6 +275,22 @@ pub mod capability {
     /// What the set-up needs, and the exec of PID 1 carries over as ambient.
     pub const SETUP: [u32; 6] = [SETGID, SETUID, SETPCAP, NET_ADMIN, SYS_ADMIN, SYS_RESOURCE];
 }
+
+/// `struct termios` of the kernel (ioctl_tty(2)): modes of input, output, control and the line, the line's discipline,
+/// special characters. libc's own is another.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Termios {
+    pub input: u32,
+    pub output: u32,
+    pub control: u32,
+    pub local: u32,
+    /// The discipline, then the characters.
+    pub rest: [u8; 20],
+}
+
+/// `struct winsize` (ioctl_tty(2)): rows, columns, and two words that nobody uses.
+pub type WindowSize = [u16; 4];
 
 /// `struct open_how` (openat2(2)).
 #[repr(C)]
@@ -448,6 +482,9 @@ mod layout_tests {
         assert_eq!(size_of::<super::Notification>(), size_of::<libc::seccomp_notif>());
         assert_eq!(size_of::<super::NotificationAnswer>(), size_of::<libc::seccomp_notif_resp>());
         assert_eq!(size_of::<super::PollFd>(), size_of::<libc::pollfd>());
+        // Without padding, so it can be compared and sent as bytes.
+        assert_eq!(size_of::<super::Termios>(), 4 * 4 + 1 + 19);
+        assert_eq!(size_of::<super::WindowSize>(), size_of::<libc::winsize>());
         assert_eq!(size_of::<super::CloneArgs>(), size_of::<libc::clone_args>());
         assert_eq!(
             core::mem::offset_of!(super::Statx, dev_major),

@@ -60,6 +60,14 @@ macro_rules! call {
 #[path = "sys/landlock.rs"]
 pub mod landlock;
 
+#[path = "sys/seccomp.rs"]
+mod seccomp;
+#[path = "sys/tty.rs"]
+mod tty;
+
+pub use seccomp::*;
+pub use tty::*;
+
 /// A descriptor that the kernel has just given us: everything here is opened close-on-exec. A call that was skipped
 /// answers 0, which is a stream of the program's or of the caller's, and was not made by us.
 fn fresh(answer: usize) -> Result<Fd> {
@@ -331,42 +339,6 @@ pub fn interface_ioctl(socket: Fd, operation: u32, request: &mut abi::InterfaceR
     unsafe { call!(nr::SYS_ioctl, socket.0, operation, core::ptr::from_mut(request)) }.map(drop)
 }
 
-/// seccomp(2) `SECCOMP_SET_MODE_FILTER`. `instructions` are eight bytes each (`struct sock_filter`).
-pub fn set_filter(instructions: &[u8]) -> Result<()> {
-    filter(instructions, 0).map(drop)
-}
-
-/// The same for a filter that has calls answered. Answers where the questions arrive.
-pub fn set_listened_filter(instructions: &[u8]) -> Result<Fd> {
-    // Only a fatal signal interrupts a call that the listener has been told of.
-    let flags = abi::SECCOMP_FILTER_FLAG_NEW_LISTENER | abi::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    filter(instructions, flags).and_then(fresh)
-}
-
-fn filter(instructions: &[u8], flags: u32) -> Result<usize> {
-    let length = (instructions.len() / 8) as u16;
-    let program = abi::FilterProgram { length, instructions: instructions.as_ptr() as usize };
-    // SAFETY: the program points to `length` whole instructions; the kernel copies and checks them.
-    unsafe { call!(nr::SYS_seccomp, abi::SECCOMP_SET_MODE_FILTER, flags, &raw const program) }
-}
-
-/// ioctl(2) `SECCOMP_IOCTL_NOTIF_RECV`: the call that waits for an answer.
-pub fn next_notification(listener: Fd) -> Result<abi::Notification> {
-    // The kernel wants it zeroed.
-    let mut notification = abi::Notification::default();
-    // SAFETY: room for one structure.
-    unsafe { call!(nr::SYS_ioctl, listener.0, abi::SECCOMP_IOCTL_NOTIF_RECV, &raw mut notification) }?;
-    Ok(notification)
-}
-
-/// ioctl(2) `SECCOMP_IOCTL_NOTIF_SEND`: lets the call `id` go on as it was made.
-pub fn let_continue(listener: Fd, id: u64) -> Result<()> {
-    let flags = abi::SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-    let answer = abi::NotificationAnswer { id, flags, ..abi::NotificationAnswer::default() };
-    // SAFETY: one whole structure.
-    unsafe { call!(nr::SYS_ioctl, listener.0, abi::SECCOMP_IOCTL_NOTIF_SEND, &raw const answer) }.map(drop)
-}
-
 /// socket(2).
 pub fn socket(family: u32, kind: u32) -> Result<Fd> {
     // SAFETY: no pointers.
@@ -483,6 +455,18 @@ pub fn setsid() -> Result<()> {
     unsafe { call!(nr::SYS_setsid) }.map(drop)
 }
 
+/// setpgid(2): this process leads a group of its own.
+pub fn lead_group() -> Result<()> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_setpgid, 0, 0) }.map(drop)
+}
+
+/// getpgid(2) of this process.
+pub fn group() -> Result<i32> {
+    // SAFETY: no pointers.
+    unsafe { call!(nr::SYS_getpgid, 0) }.map(|id| id as i32)
+}
+
 /// getsid(2) of this process.
 pub fn getsid() -> Result<i32> {
     // SAFETY: no pointers.
@@ -568,9 +552,18 @@ pub fn kill(process: i32, signal: i32) -> Result<()> {
 
 /// wait4(2) for any child, without blocking: process, status, what it and its waited-for children used.
 pub fn reap() -> Result<Option<(i32, i32, abi::Rusage)>> {
+    wait(abi::WNOHANG)
+}
+
+/// The same, and for any child that a signal has just stopped.
+pub fn reap_or_see_stopped() -> Result<Option<(i32, i32, abi::Rusage)>> {
+    wait(abi::WNOHANG | abi::WUNTRACED)
+}
+
+fn wait(options: i32) -> Result<Option<(i32, i32, abi::Rusage)>> {
     let (mut status, mut usage) = (0_i32, abi::Rusage::default());
     // SAFETY: room for one status and one structure.
-    let child = unsafe { call!(nr::SYS_wait4, -1_isize, &raw mut status, abi::WNOHANG, &raw mut usage) }?;
+    let child = unsafe { call!(nr::SYS_wait4, -1_isize, &raw mut status, options, &raw mut usage) }?;
     Ok((child != 0).then_some((child as i32, status, usage)))
 }
 

@@ -10,6 +10,9 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"rfplan01");
 /// A file descriptor that is not there.
 pub const NO_FD: i32 = -1;
 
+/// A stream that is the sandbox's own terminal.
+pub const TERMINAL: i32 = -2;
+
 /// Start of a plan's image.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,7 +29,7 @@ pub struct Header {
     pub control: i32,
     /// Pidfd of the supervisor.
     pub supervisor: i32,
-    /// Files that become 0, 1 and 2; [`NO_FD`] for `/dev/null`.
+    /// Files that become 0, 1 and 2; [`NO_FD`] for `/dev/null`, [`TERMINAL`] for the sandbox's own.
     pub streams: [i32; 3],
     /// Offset of the program's path inside.
     pub program: u32,
@@ -133,10 +136,17 @@ pub enum Op {
     LandlockAllowPassed,
     /// Allow the rights `a` on POSIX message queues.
     LandlockAllowQueues,
+    /// Make a terminal in the sandbox's own devpts, make it the controlling terminal of PID 1's session, and send its
+    /// master to the supervisor. `text`: its settings ([`abi::Termios`]), `a` bytes, or none; `b`: its size, four words.
+    ///
+    /// [`abi::Termios`]: crate::abi::Termios
+    Terminal,
     /// Start the process that becomes the program; every later step is its own.
     Fork,
     /// Lead a session of its own.
     Session,
+    /// Lead a process group in PID 1's session; `a`: 1 in the foreground of its terminal.
+    Group,
     /// Put the three streams in place.
     Streams,
     /// Set the limit `a` to soft `b` and hard `c`.
@@ -169,7 +179,7 @@ pub enum Op {
 
 impl Op {
     /// Every step, in numeric order.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 48] = [
         Self::AwaitMaps,
         Self::Conceal,
         Self::DropGroups,
@@ -201,8 +211,10 @@ impl Op {
         Self::LandlockAllow,
         Self::LandlockAllowPassed,
         Self::LandlockAllowQueues,
+        Self::Terminal,
         Self::Fork,
         Self::Session,
+        Self::Group,
         Self::Streams,
         Self::Limit,
         Self::Directory,
@@ -277,6 +289,10 @@ pub enum RecordKind {
     Ended,
     /// The deadline has passed; the grace begins.
     Deadline,
+    /// Comes with the master of the sandbox's terminal.
+    Terminal,
+    /// A signal has stopped the program: `status` as wait(2) says it.
+    Stopped,
 }
 
 /// A message of PID 1, always of this size.
@@ -405,7 +421,16 @@ pub enum CommandKind {
     Terminate,
     /// Kill everything.
     Kill,
+    /// Stop everything.
+    Freeze,
+    /// Let the program's process group go on, or everything where `signal` is [`EVERYTHING`], and have it drawn again.
+    Thaw,
+    /// Put the program's process group into the foreground of its terminal, and let it go on.
+    Foreground,
 }
+
+/// Every process inside ([`CommandKind::Thaw`]).
+pub const EVERYTHING: i32 = 1;
 
 /// A message of the supervisor, always of this size.
 #[repr(C)]
@@ -438,6 +463,7 @@ impl Message for Header {}
 impl Message for Step {}
 impl Message for Record {}
 impl Message for Command {}
+impl Message for crate::abi::Termios {}
 
 // No padding: the sizes are the sums of the fields.
 const _: () = assert!(size_of::<Header>() == 8 + 3 * 4 + 5 * 4 + 14 * 4 + 4 * 8);

@@ -71,7 +71,7 @@ pub(crate) fn encode(plan: &Plan, files: &Files) -> Result<Vec<u8>, Problem> {
         step_count: u32::try_from(steps.len()).unwrap_or(0),
         control: files.control,
         supervisor: files.supervisor,
-        streams: files.streams.map(|stream| stream.unwrap_or(NO_FD)),
+        streams: streams(plan, files),
         program,
         arguments,
         environment,
@@ -95,6 +95,15 @@ pub(crate) fn encode(plan: &Plan, files: &Files) -> Result<Vec<u8>, Problem> {
         header.bytes().iter().chain(steps.iter().flat_map(wire::Message::bytes)).copied().collect();
     image.bytes[..head.len()].copy_from_slice(&head);
     Ok(image.bytes)
+}
+
+/// The numbers of the three streams.
+fn streams(plan: &Plan, files: &Files) -> [i32; 3] {
+    let own = plan.terminal().map_or([false; 3], |terminal| terminal.streams);
+    std::array::from_fn(|stream| match files.streams[stream] {
+        _ if own[stream] => wire::TERMINAL,
+        number => number.unwrap_or(NO_FD),
+    })
 }
 
 pub(crate) fn nanoseconds(duration: std::time::Duration) -> u64 {
@@ -197,9 +206,24 @@ impl Image {
             Step::VerifyNamespace { name, host } => {
                 wire::Step { text: self.text(format!("/proc/self/ns/{name}").as_bytes()), a: *host, ..base }
             }
+            _ => self.own_step(step, base),
+        }
+    }
+
+    /// The same for the steps that mount and make nothing.
+    fn own_step(&mut self, step: &Step, base: wire::Step) -> wire::Step {
+        match step {
             Step::Limit { resource, soft, hard, .. } => {
                 wire::Step { a: u64::from(*resource), b: *soft, c: *hard, ..base }
             }
+            Step::Terminal(terminal) => {
+                let text = self.offset();
+                self.bytes.extend(terminal.settings.iter().flat_map(wire::Message::bytes));
+                let length = u64::from(self.offset() - text);
+                let size = terminal.size.into_iter().rev().fold(0, |all, word| all << 16 | u64::from(word));
+                wire::Step { text, a: length, b: size, ..base }
+            }
+            Step::Group { foreground } => wire::Step { a: u64::from(*foreground), ..base },
             Step::Pass { number } => wire::Step { a: u64::from(number.unsigned_abs()), ..base },
             Step::VerifyProgram { file, .. } => {
                 wire::Step { a: device_words(file.device), b: file.inode, ..base }
@@ -266,7 +290,9 @@ const fn op(step: &Step) -> Op {
         Step::Landlock(landlock::Step::AllowQueues { .. }) => Op::LandlockAllowQueues,
         Step::Landlock(landlock::Step::Restrict { .. }) => Op::LandlockRestrict,
         Step::Fork => Op::Fork,
+        Step::Terminal(_) => Op::Terminal,
         Step::Session => Op::Session,
+        Step::Group { .. } => Op::Group,
         Step::Streams => Op::Streams,
         Step::Pass { .. } => Op::Pass,
         Step::Limit { .. } => Op::Limit,

@@ -52,6 +52,7 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
         let what = what.to_owned();
         move |e: io::Error| errno::problem("launch", what, e)
     };
+    let on_terminal = plan.terminal().map_or([false; 3], |terminal| terminal.streams);
     // Ours stand above every number that has a meaning inside.
     let least = streams.more.iter().map(|(number, _)| number + 1).max().unwrap_or(3).max(3);
     let pidfd = pidfd_open(getpid(), PidfdFlags::empty()).map_err(io::Error::from);
@@ -62,7 +63,10 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
     let theirs = not_below(least, theirs).map_err(failed("no socket to PID 1"))?;
     let more = streams.more.into_iter().map(|(number, file)| Ok((number, not_below(least, file)?)));
     let more: Vec<_> = more.collect::<io::Result<_>>().map_err(failed("a file cannot be passed"))?;
-    let streams = own_numbers(streams.standard, least).map_err(failed("a stream cannot be passed"))?;
+    let mut streams = own_numbers(streams.standard, least).map_err(failed("a stream cannot be passed"))?;
+    for (stream, _) in streams.iter_mut().zip(on_terminal).filter(|(_, own)| *own) {
+        *stream = Passed::Missing;
+    }
     give_pipes(&plan, &streams);
     let trees = idmap::clone_trees(&plan, supervisor.as_fd())?;
     let trees = trees.into_iter().map(|(index, tree)| Ok((index, not_below(least, tree)?)));

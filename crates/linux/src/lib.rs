@@ -34,6 +34,7 @@ mod spec;
 mod stack;
 mod step;
 mod supervise;
+mod terminal;
 mod verdict;
 mod why;
 
@@ -52,3 +53,4 @@ pub use resolve::{Request, Resolved, SameFile, Source, Start, is_terminal, resol
 pub use signals::{Signals, without_file_size_signal};
 pub use step::Step;
 pub use supervise::{Ending, Running, Tell};
+pub use terminal::{Connection, Keyboard, Outer, OwnTerminal};

@@ -20,6 +20,7 @@ use crate::receipt;
 use crate::resolve::{FURNITURE, Resolved, Source};
 use crate::rlimits;
 use crate::step::{MountFlags, Step};
+use crate::terminal::OwnTerminal;
 
 /// Ordered steps, and what they promise.
 #[derive(Clone, Debug)]
@@ -84,6 +85,15 @@ impl Plan {
     /// A file on the way cannot be looked at.
     pub fn access(&self, host: &Path) -> Result<Option<Access>, Problem> {
         self.layout.access(host)
+    }
+
+    /// Its terminal, where it has one of its own.
+    #[must_use]
+    pub fn terminal(&self) -> Option<&OwnTerminal> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Terminal(terminal) => Some(terminal),
+            _ => None,
+        })
     }
 
     /// Host folders that the program can change.
@@ -156,7 +166,9 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
     let capabilities = policy.capabilities.iter().fold(0, |set, capability| set | 1 << capability.number());
     steps.push(Step::CloseFiles);
     let ruleset = second_layer(&mut steps, policy, resolved, host);
-    steps.extend([Step::Capabilities { keep: capabilities }, Step::NoNewPrivileges, Step::Fork]);
+    steps.extend([Step::Capabilities { keep: capabilities }, Step::NoNewPrivileges]);
+    steps.extend(resolved.terminal.clone().map(Step::Terminal));
+    steps.push(Step::Fork);
     let filters = filters(policy, resolved.start)?;
     let layers = Layers { ruleset: ruleset.as_ref(), filters: filters.as_ref() };
     become_the_program(&mut steps, policy, resolved, host, &held, layers)?;
@@ -438,7 +450,11 @@ fn become_the_program(
     layers: Layers<'_>,
 ) -> Result<(), Problem> {
     let path = resolved.program.clone();
-    steps.extend([Step::Session, Step::Streams]);
+    steps.push(match &resolved.terminal {
+        Some(terminal) => Step::Group { foreground: terminal.eager },
+        None => Step::Session,
+    });
+    steps.push(Step::Streams);
     steps.extend(resolved.passed.iter().map(|number| Step::Pass { number: *number }));
     steps.extend([
         Step::Directory { path: resolved.directory.clone() },

@@ -3,13 +3,16 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, fstat, open};
 use rustix::io::Errno;
+use rustix::termios::{LocalModes, SpecialCodeIndex, tcgetattr};
 
 use crate::meter::Meter;
+use crate::relay::timespec;
 
 /// How much is held between a reader and a writer.
 const HELD: usize = 64 * 1024;
@@ -57,8 +60,18 @@ pub struct Pump {
     left: Option<u64>,
     total: u64,
     dropped: u64,
-    /// The program's stream: 0, 1 or 2.
+    /// The program's stream: 0, 1 or 2; 3 for what its terminal says when neither of its outputs is there.
     stream: usize,
+    /// Its end at the program is the master of the sandbox's terminal.
+    terminal: bool,
+    /// It carries what is typed, and somebody else has the keyboard now.
+    paused: bool,
+    /// It carries what is typed by hand: not to be read is no end.
+    by_hand: bool,
+    /// The last byte that was read ended a line, or nothing was read.
+    ended_a_line: bool,
+    /// After the program: what can be read without waiting is all.
+    draining: bool,
 }
 
 impl Pump {
@@ -67,7 +80,22 @@ impl Pump {
             Some(Sink::File(file)) if may_block(file.as_fd()) => PIECE,
             _ => HELD,
         };
-        Self { source, sink, held, gone: 0, piece, left: None, total: 0, dropped: 0, stream }
+        Self {
+            source,
+            sink,
+            held,
+            gone: 0,
+            piece,
+            left: None,
+            total: 0,
+            dropped: 0,
+            stream,
+            terminal: false,
+            paused: false,
+            by_hand: false,
+            ended_a_line: true,
+            draining: false,
+        }
     }
 
     /// Carries what the program writes to its stream 1 or 2.
@@ -90,6 +118,69 @@ impl Pump {
         let _else_smaller_pieces = fcntl_setfl(&sink, OFlags::WRONLY | OFlags::NONBLOCK);
         let sink = (!bytes.is_empty()).then_some(Sink::File(sink));
         Self::new(0, None, sink, bytes)
+    }
+
+    /// Carries what the program writes to its terminal, whose master never waits.
+    pub(crate) fn from_terminal(stream: usize, master: OwnedFd, sink: Sink) -> Self {
+        Self { terminal: true, ..Self::new(stream, Some(master), Some(sink), Vec::new()) }
+    }
+
+    /// Carries what is typed by hand, once it may: [`pause`](Self::pause).
+    pub(crate) fn from_keyboard(keyboard: OwnedFd, master: OwnedFd) -> Self {
+        let pump = Self::new(0, Some(keyboard), Some(Sink::File(master)), Vec::new());
+        Self { terminal: true, by_hand: true, paused: true, ..pump }
+    }
+
+    /// Types what a file holds, and says its end.
+    pub(crate) fn typed(source: OwnedFd, master: OwnedFd) -> Self {
+        Self { terminal: true, ..Self::new(0, Some(source), Some(Sink::File(master)), Vec::new()) }
+    }
+
+    /// Types these bytes, and says their end.
+    pub(crate) fn typed_bytes(mut bytes: Vec<u8>, master: OwnedFd) -> Self {
+        let ends_a_line = bytes.last().is_none_or(|last| *last == b'\n');
+        bytes.extend(end_of_input(master.as_fd(), ends_a_line));
+        let sink = (!bytes.is_empty()).then_some(Sink::File(master));
+        Self { terminal: true, ..Self::new(0, None, sink, bytes) }
+    }
+
+    /// Whoever has the keyboard: while it is paused nothing is read.
+    pub(crate) fn pause(&mut self, paused: bool) {
+        self.paused = paused && self.by_hand;
+    }
+
+    /// Takes what was typed before the terminal was switched to raw mode: there the end of the input, which is no byte
+    /// by then, would be read as a zero (termios(3), ICANON).
+    pub(crate) fn take_typed_ahead(&mut self) {
+        let (Some(source), Some(Sink::File(master)), true) = (&self.source, &self.sink, self.by_hand) else {
+            return;
+        };
+        while self.held.len() < PIECE && is_ready(source.as_fd(), PollFlags::IN) {
+            self.held.reserve(PIECE);
+            match rustix::io::read(source, spare_capacity(&mut self.held)) {
+                Ok(0) => self.held.extend(end_of_input(master.as_fd(), true)),
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Carries on, for so long, until the program's terminal has nothing more to say at the moment.
+    pub(crate) fn flush(&mut self, time: Duration, meter: &mut Meter) {
+        let end = Instant::now() + time;
+        while self.terminal && self.stream != 0 && Instant::now() < end {
+            let wait = if self.held.is_empty() {
+                Duration::ZERO
+            } else {
+                end.saturating_duration_since(Instant::now())
+            };
+            let Some(interest) = self.interest() else { return };
+            match poll(&mut [interest], Some(&timespec(wait))) {
+                Ok(ready) if ready > 0 => self.turn(meter),
+                Err(Errno::INTR) => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
     }
 
     /// How many bytes have arrived.
@@ -125,7 +216,9 @@ impl Pump {
             (_, Some(Sink::File(sink))) if !self.held.is_empty() => {
                 Some(PollFd::from_borrowed_fd(sink.as_fd(), PollFlags::OUT))
             }
-            (Some(source), Some(_)) => Some(PollFd::from_borrowed_fd(source.as_fd(), PollFlags::IN)),
+            (Some(source), Some(_)) if !self.paused => {
+                Some(PollFd::from_borrowed_fd(source.as_fd(), PollFlags::IN))
+            }
             _ => None,
         }
     }
@@ -149,6 +242,7 @@ impl Pump {
         match rustix::io::read(source, spare_capacity(&mut self.held)) {
             Ok(length) if length > 0 => {
                 self.total += length as u64;
+                self.ended_a_line = self.held.last() == Some(&b'\n');
                 if self.stream != 0 {
                     self.held.truncate(meter.pass(length));
                     self.dropped += (length - self.held.len()) as u64;
@@ -165,8 +259,21 @@ impl Pump {
                 self.count_down(length as u64);
             }
             Err(Errno::INTR | Errno::AGAIN) => {}
+            // It was taken away between poll and read: whether it comes back, its owner says.
+            Err(Errno::IO) if self.by_hand => self.paused = true,
             // The end, or a terminal that is gone (EIO): there is no more.
-            Ok(_) | Err(_) => self.source = None,
+            Ok(_) | Err(_) => self.source_ended(),
+        }
+        let source = self.source.as_ref().filter(|_| self.draining);
+        if source.is_some_and(|source| !is_ready(source.as_fd(), PollFlags::IN)) {
+            self.source = None;
+        }
+    }
+
+    fn source_ended(&mut self) {
+        self.source = None;
+        if let (0, true, Some(Sink::File(master))) = (self.stream, self.terminal, &self.sink) {
+            self.held = end_of_input(master.as_fd(), self.ended_a_line).collect();
         }
     }
 
@@ -182,7 +289,7 @@ impl Pump {
     fn drain(&mut self) {
         let Some(Sink::File(sink)) = &self.sink else { return };
         // Another stream, or another process, may have filled the pipe since poll said that there was room.
-        if self.piece == PIECE && !has_room(sink.as_fd()) {
+        if self.piece == PIECE && !is_ready(sink.as_fd(), PollFlags::OUT) {
             return;
         }
         let rest = &self.held[self.gone..];
@@ -210,6 +317,15 @@ impl Pump {
             self.close();
         }
         let Some(source) = &self.source else { return };
+        if self.terminal {
+            // A count would miss what the kernel still has on its way. A terminal that nobody inside has open says its
+            // end after the last byte.
+            self.draining = true;
+            if !is_ready(source.as_fd(), PollFlags::IN) {
+                self.source = None;
+            }
+            return;
+        }
         let left = rustix::io::ioctl_fionread(source).unwrap_or(0);
         self.left = Some(left);
         if left == 0 {
@@ -233,8 +349,16 @@ fn may_block(file: BorrowedFd<'_>) -> bool {
     !regular && !fcntl_getfl(file).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK))
 }
 
-fn has_room(file: BorrowedFd<'_>) -> bool {
-    let mut file = [PollFd::from_borrowed_fd(file, PollFlags::OUT)];
+/// The end of the input as a person types it (termios(3)): in the middle of a line the first one only sends the line.
+fn end_of_input(master: BorrowedFd<'_>, ended_a_line: bool) -> impl Iterator<Item = u8> {
+    let settings =
+        tcgetattr(master).ok().filter(|settings| settings.local_modes.contains(LocalModes::ICANON));
+    let key = settings.map(|settings| settings.special_codes[SpecialCodeIndex::VEOF]);
+    key.into_iter().flat_map(move |key| std::iter::repeat_n(key, if ended_a_line { 1 } else { 2 }))
+}
+
+fn is_ready(file: BorrowedFd<'_>, flags: PollFlags) -> bool {
+    let mut file = [PollFd::from_borrowed_fd(file, flags)];
     poll(&mut file, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
@@ -245,10 +369,14 @@ pub fn without_waiting(file: OwnedFd) -> OwnedFd {
     if !pipe && !crate::resolve::is_terminal(&file) {
         return file;
     }
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    opened_again(file.as_fd(), OFlags::WRONLY | OFlags::NONBLOCK).unwrap_or(file)
+}
+
+/// A new open file of what a descriptor is open on, where its permissions allow that.
+pub(crate) fn opened_again(file: BorrowedFd<'_>, flags: OFlags) -> Option<OwnedFd> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let again = open(path, flags, Mode::empty());
-    again.ok().and_then(|again| crate::image::above_streams(again).ok()).unwrap_or(file)
+    let again = open(path, flags | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    crate::image::above_streams(again).ok()
 }
 
 /// A pipe, close-on-exec.

@@ -43,11 +43,7 @@ pub(crate) fn rows(
     rows.extend([
         row(Guarantee::Environment, &["built from a list"], "only the listed variables are passed"),
         row(Guarantee::Fds, &["close_range", "close-on-exec, read back"], &open_files(resolved)),
-        row(
-            Guarantee::Terminal,
-            &["own session", "streams relayed by pipes"],
-            "the caller's terminal is not passed in",
-        ),
+        terminal(resolved),
         row(
             Guarantee::Cleanup,
             &["PID namespace", "supervisor watched by pidfd"],
@@ -61,6 +57,14 @@ pub(crate) fn rows(
         }
     }
     rows
+}
+
+fn terminal(resolved: &Resolved) -> GuaranteeRow {
+    let way = match resolved.terminal {
+        Some(_) => "streams relayed to a terminal of its own",
+        None => "streams relayed by pipes",
+    };
+    row(Guarantee::Terminal, &["own session", way], "the caller's terminal is not passed in")
 }
 
 fn processes(host: &Host, scoped: Option<&'static str>) -> GuaranteeRow {

@@ -46,6 +46,21 @@ impl Relay {
         active
     }
 
+    /// Takes what was typed by hand before the program has the terminal.
+    pub(crate) fn take_typed_ahead(&mut self) {
+        self.pumps.iter_mut().for_each(Pump::take_typed_ahead);
+    }
+
+    /// Lets what is typed by hand come, or leaves it to somebody else.
+    pub(crate) fn let_type(&mut self, may: bool) {
+        self.pumps.iter_mut().for_each(|pump| pump.pause(!may));
+    }
+
+    /// Shows, in so long, what the program has printed on its terminal.
+    pub(crate) fn flush(&mut self, time: Duration) {
+        self.pumps.iter_mut().for_each(|pump| pump.flush(time, &mut self.meter));
+    }
+
     /// Moves what is ready.
     pub(crate) fn turn(&mut self, active: &[usize], ready: &[bool]) {
         for (index, _) in active.iter().zip(ready).filter(|(_, ready)| **ready) {

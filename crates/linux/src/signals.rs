@@ -23,24 +23,40 @@ impl Signals {
     /// # Errors
     /// The kernel gives no descriptor.
     pub fn take() -> io::Result<Self> {
+        Self::take_set(&[], &[])
+    }
+
+    /// The same, and those of a terminal: a new window size, the stop that it asks for, and the going on after one. What
+    /// this process may not read any more answers an error, instead of stopping it (termios(3), SIGTTIN).
+    ///
+    /// # Errors
+    /// The kernel gives no descriptor.
+    pub fn take_with_terminal() -> io::Result<Self> {
+        Self::take_set(&[libc::SIGWINCH, libc::SIGTSTP, libc::SIGCONT], &[libc::SIGTTIN])
+    }
+
+    fn take_set(more: &[i32], blocked: &[i32]) -> io::Result<Self> {
         // SAFETY: the sets are initialised by sigemptyset and sigprocmask before they are read.
         unsafe {
-            let mut set = MaybeUninit::uninit();
-            libc::sigemptyset(set.as_mut_ptr());
-            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
-                libc::sigaddset(set.as_mut_ptr(), signal);
+            let mut set = empty_set();
+            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT].iter().chain(more) {
+                libc::sigaddset(&raw mut set, *signal);
+            }
+            let mut block = set;
+            for signal in blocked {
+                libc::sigaddset(&raw mut block, *signal);
             }
             // A set that is never the kernel's answer: SIGKILL cannot be blocked.
             let mut before = MaybeUninit::uninit();
             libc::sigemptyset(before.as_mut_ptr());
             libc::sigaddset(before.as_mut_ptr(), libc::SIGKILL);
-            if libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr()) != 0 {
+            if libc::sigprocmask(libc::SIG_BLOCK, &raw const block, before.as_mut_ptr()) != 0 {
                 return Err(io::Error::last_os_error());
             }
             if libc::sigismember(before.as_ptr(), libc::SIGKILL) == 1 {
                 return Err(errno::error(Errno(fault::MISMATCH)));
             }
-            let fd = libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+            let fd = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
             if fd < 0 {
                 let error = io::Error::last_os_error();
                 libc::sigprocmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
@@ -59,6 +75,21 @@ impl Signals {
         unsafe {
             let read = libc::read(self.file.as_raw_fd(), record.as_mut_ptr().cast(), size);
             (usize::try_from(read) == Ok(size)).then(|| record.assume_init().ssi_signo.cast_signed())
+        }
+    }
+}
+
+impl Signals {
+    /// Stops this process, or its whole process group, as a terminal does; comes back when it goes on. Where nobody could
+    /// let it go on (its group is orphaned) the kernel discards the stop, and this comes back at once.
+    pub(crate) fn stop(&self, group: bool) {
+        // SAFETY: the sets are initialised; SIGTSTP was blocked by `take_with_terminal`, and is again.
+        unsafe {
+            let mut stop = empty_set();
+            libc::sigaddset(&raw mut stop, libc::SIGTSTP);
+            libc::kill(if group { 0 } else { libc::getpid() }, libc::SIGTSTP);
+            libc::sigprocmask(libc::SIG_UNBLOCK, &raw const stop, std::ptr::null_mut());
+            libc::sigprocmask(libc::SIG_BLOCK, &raw const stop, std::ptr::null_mut());
         }
     }
 }

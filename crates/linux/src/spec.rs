@@ -53,6 +53,7 @@ fn resolved() -> Resolved {
         toolchains: Vec::new(),
         unsearched: Vec::new(),
         passed: Vec::new(),
+        terminal: None,
     }
 }
 

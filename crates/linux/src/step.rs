@@ -7,6 +7,7 @@ use ringfence_seccomp::Program;
 
 use crate::landlock;
 use crate::resolve::{SameFile, Source};
+use crate::terminal::OwnTerminal;
 
 /// Flags of a mount. Every mount is nosuid besides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,8 +54,10 @@ pub enum Step {
     VerifyNamespace { name: &'static str, host: u64 },
     CloseFiles,
     Landlock(landlock::Step),
+    Terminal(OwnTerminal),
     Fork,
     Session,
+    Group { foreground: bool },
     Streams,
     Pass { number: i32 },
     Limit { name: &'static str, resource: u32, soft: u64, hard: u64 },
@@ -92,6 +95,14 @@ impl fmt::Display for MountFlags {
         f.write_str(if self.no_devices { ", nodev" } else { "" })?;
         f.write_str(if self.no_exec { ", noexec" } else { "" })?;
         f.write_str(if self.recursive { ", recursive" } else { "" })
+    }
+}
+
+const fn group(foreground: bool) -> &'static str {
+    if foreground {
+        "lead the process group in that terminal's foreground"
+    } else {
+        "lead a process group in that terminal's background"
     }
 }
 
@@ -150,8 +161,21 @@ impl fmt::Display for Step {
             Self::VerifyNamespace { name, .. } => write!(f, "verify that the {name} namespace is its own"),
             Self::CloseFiles => f.write_str("close inherited files"),
             Self::Landlock(step) => step.fmt(f),
+            Self::Terminal(terminal) => {
+                write!(f, "make a terminal of its own, {terminal}, and hand its master out")
+            }
             Self::Fork => f.write_str("start the program's process; what follows is its own"),
+            _ => self.of_the_programs_process(f),
+        }
+    }
+}
+
+impl Step {
+    /// The steps after the fork, in words.
+    fn of_the_programs_process(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::Session => f.write_str("lead a session of its own"),
+            Self::Group { foreground } => f.write_str(group(*foreground)),
             Self::Streams => f.write_str("put the three streams in place"),
             Self::Pass { number } => write!(f, "leave descriptor {number} open"),
             Self::Limit { name, soft, .. } => write!(f, "limit {name} to {soft}"),
@@ -170,6 +194,8 @@ impl fmt::Display for Step {
                 write!(f, "filter system calls ({summary}; {} instructions)", program.instructions().len())
             }
             Self::Exec { path } => write!(f, "execute {}", path.display()),
+            // Said by `Display` itself.
+            _ => Ok(()),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use ringfence_init::sys::monotonic_ns;
+use ringfence_init::sys::{self, Fd, monotonic_ns};
 use ringfence_init::wire::{Command, CommandKind, Message as _, Record, RecordKind, fault};
 use ringfence_policy::{
     Beyond, Event, Exit, Guarantee, Happened, OutputLimit, Problem, Reason, Status, Usage,
@@ -24,6 +24,7 @@ use crate::plan::Plan;
 use crate::pump::Pump;
 use crate::relay::{Relay, readable, timespec};
 use crate::signals::Signals;
+use crate::terminal::{Connection, Terminal};
 use crate::verdict::{self, Asked};
 
 /// PID 1 of a sandbox, seen from outside. Dropping it kills and reaps; a forked copy of the caller that drops it
@@ -92,7 +93,13 @@ pub struct Running {
     /// After `process`: it can be removed when nothing lives in it.
     cgroup: Option<Box<dyn Cgroup>>,
     begun_ns: u64,
-    relay: Relay,
+    pub(crate) relay: Relay,
+    pub(crate) terminal: Option<Terminal>,
+    /// The master of its terminal, when it came before anything was connected to it.
+    pub(crate) early_master: Option<OwnedFd>,
+    pub(crate) master_came: bool,
+    /// A signal has stopped the program, and this process is yet to follow.
+    pub(crate) stopped: bool,
     watcher: Watcher,
     cancellations: Vec<Cancellation>,
     /// The caller's standard input, when the run ends with it, until it was closed.
@@ -133,6 +140,10 @@ impl Running {
             begun_ns,
             relay: Relay::new(plan.output),
             plan,
+            terminal: None,
+            early_master: None,
+            master_came: false,
+            stopped: false,
             watcher: Watcher::default(),
             cancellations: Vec::new(),
             input: None,
@@ -185,6 +196,14 @@ impl Running {
     /// Adds a stream that [`wait`](Self::wait) moves.
     pub fn add_pump(&mut self, pump: Pump) {
         self.relay.add(pump);
+    }
+
+    /// Connects the terminal that the plan makes.
+    pub fn connect_terminal(&mut self, connection: Connection) {
+        self.terminal = Some(Terminal::new(connection));
+        if let Some(master) = self.early_master.take() {
+            self.take_terminal(Some(master));
+        }
     }
 
     /// Takes the streams back, after the end.
@@ -265,6 +284,8 @@ impl Running {
         }
         self.last_call();
         while !self.hand_over(signals, None) {}
+        // Before anybody says how it ended.
+        self.terminal = None;
         self.finish()
     }
 
@@ -313,6 +334,8 @@ impl Running {
 
     /// Waits for one thing to happen. Answers whether one did.
     fn turn(&mut self, signals: Option<&Signals>, timeout: Option<Duration>) -> bool {
+        let look = self.next_look();
+        let timeout = timeout.into_iter().chain(look).min();
         let mut files = vec![readable(&self.control), readable(&self.process.pidfd)];
         let mut put = |file: Option<_>| {
             file.map(|file| {
@@ -348,6 +371,9 @@ impl Running {
             self.begin_grace(0);
             self.tell(Happened::StdinClosed);
         }
+        if look.is_some() {
+            self.look_at_terminal();
+        }
         if ready[0] {
             self.read_record();
         } else if ready[1] {
@@ -355,11 +381,12 @@ impl Running {
             // forked copy of the caller, so the socket's own end is not waited for.
             self.closed = true;
         }
+        self.follow_stop(signals);
         some
     }
 
     /// Nothing can be supervised without poll: the sandbox ends rather than go on unwatched.
-    fn lose(&mut self, why: String) -> bool {
+    pub(crate) fn lose(&mut self, why: String) -> bool {
         (self.closed, self.lost) = (true, Some(why));
         false
     }
@@ -379,6 +406,9 @@ impl Running {
 
     fn pass_signals(&mut self, signals: Option<&Signals>) {
         while let Some(signal) = signals.and_then(Signals::next) {
+            if self.is_of_terminal(signal, signals) {
+                continue;
+            }
             if self.asked_to_end {
                 self.kill();
             } else {
@@ -390,18 +420,36 @@ impl Running {
     fn read_record(&mut self) {
         let mut record = Record::default();
         let size = size_of::<Record>();
-        match recv(&self.control, record.bytes_mut(), RecvFlags::DONTWAIT) {
-            Ok((_, length)) if length == size => self.take_record(record),
+        let came = match self.plan.terminal() {
+            Some(_) if !self.master_came => self.receive_with_file(&mut record),
+            _ => {
+                recv(&self.control, record.bytes_mut(), RecvFlags::DONTWAIT).map(|(_, length)| (length, None))
+            }
+        };
+        match came {
+            Ok((length, file)) if length == size => self.take_record(record, file),
             // A peer that left a command unread resets the connection first; its last record comes after that.
             Err(Errno::INTR | Errno::AGAIN | Errno::CONNRESET) => {}
             // PID 1 closed its end: it has ended, or is ending. Whether that is well, the records say.
             Ok(_) => self.closed = true,
-            Err(errno) => drop(self.lose(errno::name(errno.raw_os_error()))),
+            Err(errno) => _ = self.lose(errno::name(errno.raw_os_error())),
         }
     }
 
-    fn take_record(&mut self, record: Record) {
-        if record.kind == RecordKind::Ready as u32 {
+    /// The next record, and the file that came with it. It is there: poll said so, and nobody else reads.
+    fn receive_with_file(&self, record: &mut Record) -> Result<(usize, Option<OwnedFd>), Errno> {
+        let received = sys::receive(Fd(self.control.as_raw_fd()), record.bytes_mut());
+        let (length, file) = received.map_err(|errno| Errno::from_raw_os_error(errno.0))?;
+        // SAFETY: the kernel has just given us this descriptor, and nobody else knows its number.
+        Ok((length, file.map(|file| unsafe { OwnedFd::from_raw_fd(file.0) })))
+    }
+
+    fn take_record(&mut self, record: Record, file: Option<OwnedFd>) {
+        if record.kind == RecordKind::Terminal as u32 {
+            self.take_terminal(file);
+        } else if record.kind == RecordKind::Stopped as u32 {
+            self.program_stopped(record.status);
+        } else if record.kind == RecordKind::Ready as u32 {
             self.ready = true;
         } else if record.kind == RecordKind::Started as u32 {
             (self.started_ns, self.cpu_before_us) = (Some(record.time_ns), record.user_us);

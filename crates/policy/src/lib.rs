@@ -26,7 +26,7 @@ pub use guarantee::{Guarantee, GuaranteeRow, Rung, Status};
 pub use output::{Beyond, OutputLimit};
 pub use policy::{
     Access, Base, Environment, Filesystem, Grant, HostUser, IdMap, Layer, Limits, Network, Policy, Process,
-    Tmpfs, Toolchain,
+    Tmpfs, Toolchain, Tty,
 };
 pub use problem::{Problem, Refusal};
 pub use profile::{BUILTIN_PROFILES, Config, Facts, Format, Located, Mistakes, OciFilter, Profile};

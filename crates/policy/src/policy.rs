@@ -305,6 +305,8 @@ pub struct Process {
     pub id_map: IdMap,
     /// Host name inside.
     pub hostname: String,
+    /// When it has a terminal of its own.
+    pub tty: Tty,
     /// When the other side of standard input is closed, the grace begins; then everything is killed.
     pub end_with_stdin: bool,
 }
@@ -319,6 +321,21 @@ pub enum HostUser {
     Uid(u32),
     /// This user.
     Name(String),
+}
+
+/// When a sandbox has a terminal of its own.
+///
+/// The caller's is never passed in: what is typed and printed is relayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tty {
+    /// For those of the three streams that are terminals outside, in a run in the foreground; the others pass as they are.
+    #[default]
+    Auto,
+    /// For all three streams, whatever they are outside.
+    Always,
+    /// Never: terminals are relayed by pipes.
+    Never,
 }
 
 /// Which ids exist inside.

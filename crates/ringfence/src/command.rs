@@ -6,10 +6,11 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ringfence_linux::{
-    Cancellation, Descent, Host, Request, Running, Streams, Tell, check_passed, launch, plan, resolve,
+    Cancellation, Descent, Host, Outer, OwnTerminal, Request, Running, Streams, Tell, check_passed, launch,
+    plan, resolve,
 };
 use ringfence_policy::{
-    Access, Beyond, Event, Guarantee, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size,
+    Access, Beyond, Event, Guarantee, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size, Tty,
 };
 use serde_json::json;
 
@@ -85,6 +86,8 @@ struct Once {
     tell: Option<Tell>,
     cancellations: Vec<Cancellation>,
     registry: Option<Registry>,
+    /// The caller's terminal, in a run in the foreground.
+    outer: Option<Outer>,
     ends_with_input: bool,
     /// A bound on what is collected, where the policy has none.
     bound: Option<OutputLimit>,
@@ -192,17 +195,28 @@ impl Command {
         self
     }
 
-    /// The kernel steps that a run would take, and what holds each guarantee. Runs nothing.
+    /// The kernel steps that a run in the foreground would take, and what holds each guarantee. Runs nothing.
     ///
     /// # Errors
     /// What a run would refuse before it starts.
     pub fn plan(&self) -> Result<Plan, Problem> {
+        self.plan_with(Outer::of_streams().as_ref())
+    }
+
+    /// `outer` is the caller's terminal, in a run in the foreground.
+    fn plan_with(&self, outer: Option<&Outer>) -> Result<Plan, Problem> {
         check_passed(self.once.passed.iter().map(|(number, file)| (*number, file.as_fd())))?;
-        self.plan_on(None, self.once.passed.iter().map(|(number, _)| *number).collect())
+        let passed = self.once.passed.iter().map(|(number, _)| *number).collect();
+        self.plan_on(None, passed, self.own_terminal(outer))
     }
 
     /// The plan for the rung that follows one that failed; the full one's when none has.
-    fn plan_on(&self, descent: Option<&Descent>, passed: Vec<i32>) -> Result<Plan, Problem> {
+    fn plan_on(
+        &self,
+        descent: Option<&Descent>,
+        passed: Vec<i32>,
+        terminal: Option<OwnTerminal>,
+    ) -> Result<Plan, Problem> {
         let begun_ns = clock::monotonic_ns();
         let mut request = Request::of_this_process(self.words.clone())?;
         if let Some(environment) = &self.environment {
@@ -215,6 +229,7 @@ impl Command {
         }
         request.passed = passed;
         request.hidden.clone_from(&self.hidden);
+        request.terminal = terminal;
         let host = Host::read()?.with_cgroups(&self.policy);
         let host = descent.map_or(Ok(host.clone()), |descent| host.below(descent))?;
         let resolved = resolve(&self.policy, &request, &host)?;
@@ -226,7 +241,20 @@ impl Command {
     /// # Errors
     /// Nothing was started; the failure holds the report.
     pub fn spawn(&mut self) -> Result<Child, Failure> {
-        self.spawn_from(Self::plan)
+        self.spawn_from(|command| command.plan_with(None))
+    }
+
+    /// The terminal of its own that the policy gives it.
+    fn own_terminal(&self, outer: Option<&Outer>) -> Option<OwnTerminal> {
+        let outside = [0, 1, 2].map(|number| self.streams[number].is_terminal(number));
+        let streams = match self.policy.process.tty {
+            Tty::Auto if outer.is_some() => outside,
+            Tty::Always => [true; 3],
+            Tty::Auto | Tty::Never => [false; 3],
+        };
+        // Whose output goes elsewhere may share the caller's terminal with who reads that.
+        let eager = outside[1] || outer.is_none();
+        streams.contains(&true).then(|| OwnTerminal::new(streams, eager, outer))
     }
 
     /// Starts what was planned.
@@ -253,6 +281,8 @@ impl Command {
         let ways = Ways {
             counted: plan.steps.output_limit().is_some(),
             ends_with_input: once.ends_with_input || self.policy.process.end_with_stdin,
+            terminal: plan.steps.terminal(),
+            outer: once.outer.as_ref(),
         };
         let mut connected = stdio::connect(kinds, ways)
             .map_err(|e| Problem::request("streams", format!("a stream cannot be connected: {e}")))?;
@@ -260,6 +290,7 @@ impl Command {
         let mut registration = once.registry.map(|registry| registry.claim(report)).transpose()?;
         let mut running = self.climb(plan, connected.streams)?;
         connected.pumps.into_iter().for_each(|pump| running.add_pump(pump));
+        connected.terminal.into_iter().for_each(|connection| running.connect_terminal(connection));
         once.bound.into_iter().for_each(|bound| running.limit_output(bound));
         once.tell.into_iter().for_each(|tell| running.on_event(tell));
         once.cancellations.into_iter().for_each(|word| running.cancel_with(word));
@@ -278,11 +309,12 @@ impl Command {
         let again = streams.duplicate().map_err(|e| {
             Problem::request("streams", format!("a stream cannot be kept for another try: {e}"))
         })?;
+        let terminal = plan.steps.terminal().cloned();
         let mut running = launch(plan.steps, streams, plan.begun_ns)?;
         let Some(descent) = running.next_rung() else { return Ok(running) };
         drop(running);
         let passed = again.more.iter().map(|(number, _)| *number).collect();
-        launch(self.plan_on(Some(&descent), passed)?.steps, again, plan.begun_ns)
+        launch(self.plan_on(Some(&descent), passed, terminal)?.steps, again, plan.begun_ns)
     }
 
     /// Runs it with the caller's streams and waits.
@@ -311,12 +343,18 @@ impl Command {
         Ok(self.spawn()?.into_output())
     }
 
-    /// Runs what [`plan`](Self::plan) answered as the command line does: the caller's streams, terminals relayed, a
-    /// polite signal to this process passed on. Call it from the only thread of a program.
+    /// Runs what [`plan`](Self::plan) answered as the command line does: the caller's streams, a polite signal to this
+    /// process passed on. Call it from the only thread of a program.
+    ///
+    /// Streams that are terminals are a terminal of the sandbox's own ([`Tty::Auto`]), to which the caller's is relayed:
+    /// it is in raw mode while this process is in its foreground, and has its settings back when this returns, when a
+    /// panic leaves it, and while the program is stopped (control-Z stops this process, too).
     ///
     /// It never fails: the report says what happened.
     pub fn run_in_foreground(&mut self, plan: Plan) -> Report {
-        foreground::run(self, |command| command.spawn_from(|_| Ok(plan)))
+        let outer = plan.steps.terminal().and_then(|_| Outer::of_streams());
+        self.once.outer.clone_from(&outer);
+        foreground::run(self, outer, |command| command.spawn_from(|_| Ok(plan)))
     }
 
     /// The report of a run that begins now.

@@ -5,7 +5,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use ringfence_linux::{Pump, Sink, Streams, Take, closable, duplicate, is_terminal, pipe, without_waiting};
+use ringfence_linux::{
+    Connection, Keyboard, Outer, OwnTerminal, Pump, Sink, Streams, Take, closable, duplicate, is_terminal,
+    pipe, without_waiting,
+};
 
 /// What one stream is connected to, as [`std::process::Stdio`].
 #[derive(Debug)]
@@ -40,7 +43,8 @@ impl fmt::Debug for Kind {
 
 impl Stdio {
     /// The caller's own stream. A terminal, and a file that is open for reading only, is never passed in: it is
-    /// relayed by a pipe while [`Child::wait`](crate::Child::wait) runs.
+    /// relayed while [`Child::wait`](crate::Child::wait) runs, by a pipe, or to the terminal that the sandbox has of its own
+    /// ([`Tty`](crate::policy::Tty)).
     #[must_use]
     pub const fn inherit() -> Self {
         Self(Kind::Inherit)
@@ -95,20 +99,27 @@ pub(crate) struct Connected {
     pub(crate) ours: [Option<File>; 3],
     /// A copy of standard input, where its other side can be closed.
     pub(crate) input: Option<OwnedFd>,
+    /// What the sandbox's own terminal is connected to.
+    pub(crate) terminal: Option<Connection>,
 }
 
 /// How streams are connected.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ways {
+pub(crate) struct Ways<'a> {
     /// Everything that is printed is counted.
     pub(crate) counted: bool,
     /// The end of standard input matters.
     pub(crate) ends_with_input: bool,
+    /// The sandbox's own terminal.
+    pub(crate) terminal: Option<&'a OwnTerminal>,
+    /// The caller's terminal, for a run in the foreground.
+    pub(crate) outer: Option<&'a Outer>,
 }
 
 /// Connects three streams.
-pub(crate) fn connect(kinds: [Kind; 3], ways: Ways) -> io::Result<Connected> {
+pub(crate) fn connect(kinds: [Kind; 3], ways: Ways<'_>) -> io::Result<Connected> {
     let mut connected = Connected::default();
+    let mut on_terminal = [None, None, None];
     for (number, kind) in kinds.into_iter().enumerate() {
         if number == 0 && ways.ends_with_input {
             connected.input = match &kind {
@@ -117,12 +128,17 @@ pub(crate) fn connect(kinds: [Kind; 3], ways: Ways) -> io::Result<Connected> {
                 _ => None,
             };
         }
-        connect_one(&mut connected, number, kind, ways)?;
+        if ways.terminal.is_some_and(|terminal| terminal.streams[number]) {
+            on_terminal[number] = Some(kind);
+        } else {
+            connect_one(&mut connected, number, kind, ways)?;
+        }
     }
+    connected.terminal = ways.terminal.map(|own| connection(own, on_terminal, ways)).transpose()?;
     Ok(connected)
 }
 
-fn connect_one(connected: &mut Connected, number: usize, kind: Kind, ways: Ways) -> io::Result<()> {
+fn connect_one(connected: &mut Connected, number: usize, kind: Kind, ways: Ways<'_>) -> io::Result<()> {
     let counted = ways.counted && number != 0;
     let theirs = match kind {
         Kind::Null if counted => collect(connected, number, Sink::Nowhere)?,
@@ -165,6 +181,51 @@ fn connect_one(connected: &mut Connected, number: usize, kind: Kind, ways: Ways)
     Ok(())
 }
 
+/// What the sandbox's terminal is connected to: instead of the streams that are on it, whose kinds these are.
+fn connection(own: &OwnTerminal, kinds: [Option<Kind>; 3], ways: Ways<'_>) -> io::Result<Connection> {
+    let [stdin, stdout, stderr] = kinds;
+    let (stream, screen) = match (stdout, stderr) {
+        (Some(kind), _) => (1, screen(1, kind)?),
+        (None, Some(kind)) => (2, screen(2, kind)?),
+        // What is typed is shown all the same.
+        (None, None) => match ways.outer {
+            Some(outer) => (3, Sink::File(without_waiting(outer.screen()?))),
+            None => (3, Sink::Nowhere),
+        },
+    };
+    let keyboard = match stdin {
+        // A program whose input is something else may still ask at its terminal.
+        None => Keyboard::Outer,
+        Some(Kind::Inherit) if is_terminal(io::stdin()) => Keyboard::Outer,
+        Some(Kind::Inherit) => duplicate(io::stdin()).map_or(Keyboard::Nowhere, Keyboard::File),
+        Some(Kind::File(file)) if is_terminal(&file) => Keyboard::Outer,
+        Some(Kind::File(file)) => Keyboard::File(file),
+        Some(Kind::Bytes(bytes)) => Keyboard::Bytes(bytes),
+        Some(Kind::Null) => Keyboard::Nowhere,
+        Some(_) => return Err(no_pipe("Stdio::bytes, or a file")),
+    };
+    Ok(Connection { keyboard, screen, stream, outer: ways.outer.cloned(), eager: own.eager })
+}
+
+fn screen(number: usize, kind: Kind) -> io::Result<Sink> {
+    Ok(match kind {
+        Kind::Inherit => match own_stream(number, true)? {
+            Own::Relayed(file) => Sink::File(without_waiting(file)),
+            Own::Passed | Own::Missing => Sink::Nowhere,
+        },
+        Kind::File(file) => Sink::File(without_waiting(file)),
+        Kind::Null => Sink::Nowhere,
+        Kind::Collected => Sink::Memory(Vec::new()),
+        Kind::Each(take) => Sink::Each(take),
+        Kind::Piped | Kind::Bytes(_) => return Err(no_pipe("Stdio::each, or output()")),
+    })
+}
+
+fn no_pipe(instead: &str) -> io::Error {
+    let why = format!("a terminal of its own is no pipe's end; use {instead}");
+    io::Error::new(io::ErrorKind::InvalidInput, why)
+}
+
 /// A pipe from the program to where its output goes. Answers the program's end.
 fn collect(connected: &mut Connected, number: usize, sink: Sink) -> io::Result<OwnedFd> {
     let (read, write) = pipe()?;
@@ -180,6 +241,19 @@ fn relay(connected: &mut Connected, number: usize, file: OwnedFd) -> io::Result<
     let (read, write) = pipe()?;
     connected.pumps.push(Pump::to_program(file, write));
     Ok(read)
+}
+
+impl Kind {
+    /// Is it a terminal outside?
+    pub(crate) fn is_terminal(&self, number: usize) -> bool {
+        match (self, number) {
+            (Self::Inherit, 0) => is_terminal(io::stdin()),
+            (Self::Inherit, 1) => is_terminal(io::stdout()),
+            (Self::Inherit, _) => is_terminal(io::stderr()),
+            (Self::File(file), _) => is_terminal(file),
+            _ => false,
+        }
+    }
 }
 
 /// A terminal could be read, written into and controlled. A file that is open for reading only could be opened

@@ -25,6 +25,7 @@ pub use source::Source;
 
 use crate::host::Host;
 use crate::layout::Layout;
+use crate::terminal::OwnTerminal;
 
 /// What one run asks for, beside its policy.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct Request {
     pub passed: Vec<i32>,
     /// Host folders of the caller's own that are not shown, whatever is granted around them.
     pub hidden: Vec<PathBuf>,
+    /// A terminal of its own.
+    pub terminal: Option<OwnTerminal>,
 }
 
 impl Request {
@@ -55,7 +58,7 @@ impl Request {
         })?;
         let (environment, home) = (BTreeMap::new(), PathBuf::new());
         let (passed, hidden) = (Vec::new(), Vec::new());
-        let request = Self { command, directory, environment, home, passed, hidden };
+        let request = Self { command, directory, environment, home, passed, hidden, terminal: None };
         request.with_environment(std::env::vars_os().collect())
     }
 
@@ -121,6 +124,8 @@ pub struct Resolved {
     pub unsearched: Vec<PathBuf>,
     /// Numbers of open files that the program keeps.
     pub passed: Vec<i32>,
+    /// A terminal of its own.
+    pub terminal: Option<OwnTerminal>,
 }
 
 /// Reads the host's files for one run.
@@ -170,6 +175,7 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
         unsearched: protection.unsearched,
         toolchains,
         passed: request.passed.clone(),
+        terminal: request.terminal.clone(),
     })
 }
 

@@ -149,6 +149,7 @@ mod tests {
             home: "/home/alice".into(),
             passed: Vec::new(),
             hidden: Vec::new(),
+            terminal: None,
         }
     }
 

@@ -77,6 +77,7 @@ impl Profile {
                 uid: self.process.uid.or(below.process.uid),
                 gid: self.process.gid.or(below.process.gid),
                 hostname: self.process.hostname.or(below.process.hostname),
+                tty: self.process.tty.or(below.process.tty),
                 end_with_stdin: self.process.end_with_stdin.or(below.process.end_with_stdin),
             },
             notes: [below.notes, self.notes].concat(),

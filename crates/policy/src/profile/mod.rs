@@ -132,6 +132,7 @@ impl Profile {
                 user: HostUser::Auto,
                 id_map: IdMap::Single,
                 hostname: self.process.hostname.unwrap_or_else(|| "ringfence".to_owned()),
+                tty: self.process.tty.unwrap_or_default(),
                 end_with_stdin: self.process.end_with_stdin.unwrap_or(false),
             },
             waived: BTreeSet::new(),

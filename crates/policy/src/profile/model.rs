@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::schema::{RuleShape, ViolationShape};
 use crate::policy::{Environment, Tmpfs};
-use crate::{Base, Capability, Limits, Network, Toolchain};
+use crate::{Base, Capability, Limits, Network, Toolchain, Tty};
 
 /// What a policy can begin as. An unknown key is an error.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -163,6 +163,9 @@ pub(super) struct ProcessSection {
     /// Host name inside; `ringfence` when not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hostname: Option<String>,
+    /// When it has a terminal of its own; `auto` when not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tty: Option<Tty>,
     /// When the other side of standard input is closed, the grace begins, then everything is killed; otherwise that ends
     /// nothing.
     #[serde(skip_serializing_if = "Option::is_none")]

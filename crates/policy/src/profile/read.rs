@@ -143,10 +143,9 @@ impl de::Error for Fault {
 }
 
 /// Keys and values of the format that this version cannot hold: never accepted and left out.
-const NOT_BUILT: [(&str, &str, &str); 8] = [
+const NOT_BUILT: [(&str, &str, &str); 7] = [
     ("overlay", "workdir", "`overlay` is not in this version; leave it out, or copy the folder first"),
     ("devices", "workdir", "`devices` is no key of a profile: a device is granted by the caller (--device)"),
-    ("tty", "hostname", "`tty` is not in this version: terminals are relayed by pipes; leave it out"),
     ("allow", "host", "lists of allowed hosts are not in this version; `network` is \"none\" or \"host\""),
     ("publish", "host", "published ports are not in this version; `network` is \"none\" or \"host\""),
     ("host_ports", "host", "ports of the host are not in this version; `network` is \"none\" or \"host\""),

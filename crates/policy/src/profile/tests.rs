@@ -113,7 +113,7 @@ fn every_mistake_has_its_place_and_says_what_to_do() {
         (r#"{"filesystem": {"toolchain": "cargo,"}}"#, "1:30", "`cargo,` is neither `auto` nor `none`"),
         (r#"{"filesystem": {"toolchain": ["cargo"]}}"#, "1:30", "here is a list, and text is needed"),
         (r#"{"filesystem": {"toolchain": false}}"#, "1:30", "here is true or false, and text is needed"),
-        (r#"{"process": {"tty": "auto"}}"#, "1:14", "`tty` is not in this version"),
+        (r#"{"process": {"tty": "yes"}}"#, "1:21", "`yes` is none of `auto`, `always`, `never`"),
         (r#"{"process": {"uid": 4294967295}}"#, "1:21", "means \"no id\" to the kernel"),
         (r#"{"process": {"hostname": "a b"}}"#, "1:26", "letters, digits"),
         (r#"{"capabilities": {"keep": ["SYS_ADMIN"]}}"#, "1:28", "could undo the mounts"),
