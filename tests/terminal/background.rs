@@ -11,9 +11,9 @@ fn row_106_a_background_run_neither_reads_nor_switches_the_shells_terminal() {
             "stty -echo raw; read line; echo go\"\"t: $line; stty sane; sleep {word} & read line; echo then: $line"
         );
         screen.scene.file("here/read", &inside);
-        screen.line("set -b; $RF run -- bash read &");
+        screen.line(&format!("set -b; $RF run -- bash read {word} &"));
         // It waits for input by now.
-        let run = screen.process("ringfence-under-test", "read");
+        let run = screen.process("ringfence-under-test", &word);
         for number in 0..5 {
             assert_eq!(
                 screen.answer(&format!("echo {number}")),
