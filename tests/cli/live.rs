@@ -192,3 +192,55 @@ fn a_wrong_request_is_a_usage_error() {
         assert_eq!(call(&scene, words).status, 2, "{words:?}");
     }
 }
+
+/// PID 1 of the sandbox that a process starts, as soon as it is there.
+fn init_of(supervisor: u32) -> Option<i32> {
+    let end = Instant::now() + Duration::from_secs(10);
+    let is_init = |id: &&str| {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let own = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        own.split_whitespace().count() > 1 && own.split_whitespace().last() == Some("1")
+    };
+    while Instant::now() < end {
+        let children = format!("/proc/{supervisor}/task/{supervisor}/children");
+        let children = std::fs::read_to_string(children).ok()?;
+        if let Some(init) = children.split_whitespace().find(is_init) {
+            return init.parse().ok();
+        }
+    }
+    None
+}
+
+#[test]
+fn a_slow_set_up_is_told_of_after_a_second_and_a_fast_one_is_not() {
+    let scene = Scene::new();
+    let events = |name: &str| scene.outside_path(name);
+    let run = |file: &Path| {
+        let run = Run::new(&scene).flags(["--events", text(file)]);
+        let mut command = run.command(["/bin/true"]);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+    };
+    let said = |file: &Path| std::fs::read_to_string(file).unwrap_or_default();
+    let is_told = |file: &Path| said(file).contains("still-starting");
+    // PID 1 may be faster than we are.
+    let slow = (0..50).map(|number| events(&format!("slow-{number}"))).find(|file| {
+        let mut child = run(file);
+        if let Some(init) = init_of(child.id()) {
+            // SAFETY: no pointers; it is a process of the sandbox that we have just started.
+            unsafe { libc::kill(init, libc::SIGSTOP) };
+            std::thread::sleep(Duration::from_millis(1500));
+            // SAFETY: as above; it is stopped, or has ended with its parent still there.
+            unsafe { libc::kill(init, libc::SIGCONT) };
+        }
+        assert!(child.wait().expect("our child").success());
+        is_told(file)
+    });
+    let slow = slow.expect("in fifty tries one set-up was stopped");
+    assert_eq!(said(&slow).matches("still-starting").count(), 1, "{}", said(&slow));
+    let order: Vec<_> = ["still-starting", "started", "ended"].map(|word| said(&slow).find(word)).into();
+    assert!(order.is_sorted() && order[0].is_some(), "{}", said(&slow));
+    // Control: a start that nobody stops.
+    let fast = events("fast");
+    assert!(run(&fast).wait().expect("our child").success());
+    assert!(said(&fast).contains("started") && !is_told(&fast), "{}", said(&fast));
+}

@@ -35,6 +35,9 @@ fn open_file(scene: &Scene, name: &str) -> std::path::PathBuf {
     path
 }
 
+/// No other file of this process has it, however many tests run in it.
+const NUMBER: &str = "907";
+
 #[test]
 fn row_14_a_folder_that_comes_over_a_socket_leads_nowhere() {
     if !is_there("row 14", 2) {
@@ -46,12 +49,14 @@ fn row_14_a_folder_that_comes_over_a_socket_leads_nowhere() {
     let answer = |wrapper: Vec<std::ffi::OsString>| {
         let (ours, theirs) = UnixStream::pair().unwrap();
         send_file(&ours, folder.as_raw_fd());
-        let run = Run::new(&scene).through(wrapper).flags(["--pass-fd", "7", "--ro"]).flag(probe());
+        let run = Run::new(&scene).through(wrapper).flags(["--pass-fd", NUMBER, "--ro"]).flag(probe());
         let mut command = run.command([probe().as_os_str(), "receive-folder".as_ref()]);
-        command.args(["7", "secret"]);
-        let socket = theirs.as_raw_fd();
+        command.args([NUMBER, "secret"]);
+        let (socket, number) = (theirs.as_raw_fd(), NUMBER.parse().unwrap());
         // SAFETY: a plain system call, which may be made between fork and exec.
-        unsafe { command.pre_exec(move || if libc::dup2(socket, 7) == 7 { Ok(()) } else { Err(error()) }) };
+        unsafe {
+            command.pre_exec(move || if libc::dup2(socket, number) == number { Ok(()) } else { Err(error()) })
+        };
         let output = command.output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 
-use ringfence::policy::{Policy, Problem, Reason, Report};
+use ringfence::policy::{Happened, Policy, Problem, Reason, Report};
 use ringfence::{Command, Registry, Sandbox};
 
 use crate::arguments::RunArguments;
@@ -59,9 +59,7 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
     if let Some(Err(problem)) = events.as_ref().map(|events| events.check(&plan)) {
         return refusal::of_run(&problem, Asked { report: destination, ..asked() });
     }
-    if let Some(mut events) = events {
-        command.on_event(move |event| events.write(event));
-    }
+    watch(&mut command, events);
     if verbose {
         notes.iter().for_each(|note| messages::say(note));
         plan::steps(&plan).iter().for_each(|step| messages::say(step));
@@ -71,6 +69,22 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
     let written = destination.map_or(Ok(()), |destination| destination.write(&report));
     say_ending(&report, &policy, verbose);
     finish(&report, written)
+}
+
+/// What is told while it runs: lines of `--events`, and to a person that a slow start is one.
+fn watch(command: &mut Command, mut events: Option<Events>) {
+    let person = std::io::stderr().is_terminal();
+    if events.is_none() && !person {
+        return;
+    }
+    command.on_event(move |event| {
+        if let Some(events) = &mut events {
+            events.write(event);
+        }
+        if person && event.what == Happened::StillStarting {
+            messages::say("the sandbox is still being set up after a second");
+        }
+    });
 }
 
 /// Enters the run into the registry, which the program must not reach. A run without a name goes on without one:

@@ -107,6 +107,7 @@ pub struct Running {
     input_closed: bool,
     output_told: bool,
     ready: bool,
+    slow_told: bool,
     started_ns: Option<u64>,
     /// Processor time that its cgroup had used when the program started.
     cpu_before_us: u64,
@@ -124,6 +125,8 @@ pub struct Running {
 
 /// How long PID 1 may take to obey.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A set-up that takes longer is told of.
+const SLOW_START_NS: u64 = 1_000_000_000;
 
 impl Running {
     pub(crate) fn new(
@@ -150,6 +153,7 @@ impl Running {
             input_closed: false,
             output_told: false,
             ready: false,
+            slow_told: false,
             started_ns: None,
             cpu_before_us: 0,
             final_record: None,
@@ -276,7 +280,11 @@ impl Running {
     pub fn wait(&mut self, signals: Option<&Signals>) -> Ending {
         while !self.closed {
             let left = self.kill_at.map(|at| at.saturating_duration_since(Instant::now()));
-            self.turn(signals, left);
+            self.turn(signals, left.into_iter().chain(self.until_slow()).min());
+            if self.until_slow().is_some_and(|left| left.is_zero()) {
+                self.slow_told = true;
+                self.tell(Happened::StillStarting);
+            }
             if self.kill_at.is_some_and(|at| Instant::now() >= at) {
                 (self.killed, self.kill_at) = (true, None);
                 self.process.kill();
@@ -287,6 +295,13 @@ impl Running {
         // Before anybody says how it ended.
         self.terminal = None;
         self.finish()
+    }
+
+    /// How long until somebody who watches is told that the set-up takes its time.
+    fn until_slow(&self) -> Option<Duration> {
+        let waits = !self.ready && !self.closed && !self.slow_told && self.watcher.0.is_some();
+        let at = self.begun_ns.saturating_add(SLOW_START_NS);
+        waits.then(|| Duration::from_nanos(at.saturating_sub(monotonic_ns())))
     }
 
     /// The end, when it has come.

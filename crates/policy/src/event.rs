@@ -18,6 +18,8 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Happened {
+    /// The sandbox is not set up after a second.
+    StillStarting,
     /// The program runs: proven.
     Started {
         /// Process id, on the host, of the sandbox's first process.
