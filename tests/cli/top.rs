@@ -45,6 +45,22 @@ impl Terminal {
         String::from_utf8(shown.stdout).expect("it is text")
     }
 
+    /// The process that the terminal's shell has started and waits for.
+    fn foreground(&self) -> i32 {
+        let shell = self.tmux(&["list-panes", "-a", "-F", "#{pane_pid}"]).output().expect("tmux runs");
+        let shell = String::from_utf8(shell.stdout).expect("a number");
+        let children = format!("/proc/{0}/task/{0}/children", shell.trim());
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let found = std::fs::read_to_string(&children).unwrap_or_default();
+            if let [child] = found.split_whitespace().collect::<Vec<_>>().as_slice() {
+                return child.parse().expect("a number");
+            }
+            assert!(Instant::now() < end, "shell {shell:?} has these children: {found:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     #[track_caller]
     fn wait_for(&self, what: &str) -> String {
         self.wait(what, |shown| shown.contains(what))
@@ -126,12 +142,9 @@ fn the_terminal_is_as_before_on_every_way_out() {
         terminal.wait_for("q quit");
         match keys {
             [signal @ ("TERM" | "HUP")] => {
-                let line = format!("pkill -{signal} -P $$ -f ' top$'");
-                // From a shell beside it, found as the child of the terminal's own shell.
-                let shell = terminal.tmux(&["display-message", "-p", "#{pane_pid}"]).output().unwrap();
-                let shell = String::from_utf8(shell.stdout).unwrap();
-                let line = line.replace("$$", shell.trim());
-                assert!(Command::new("/bin/sh").args(["-c", &line]).status().unwrap().success());
+                let signal = if *signal == "TERM" { libc::SIGTERM } else { libc::SIGHUP };
+                // SAFETY: no pointers; the terminal's own shell waits for it, so it is still this process.
+                assert_eq!(unsafe { libc::kill(terminal.foreground(), signal) }, 0);
             }
             keys => terminal.keys(keys),
         }
