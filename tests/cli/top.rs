@@ -23,7 +23,8 @@ impl Terminal {
         let terminal = Self { socket: scene.outside_path("tmux") };
         let (width, height) = (width.to_string(), height.to_string());
         let mut start = terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", &width, "-y", &height]);
-        start.args(["-c", text(&scene.path("here")), "/bin/sh"]);
+        // Of a single word tmux makes a line for another shell, which would be the parent of this one.
+        start.args(["-c", text(&scene.path("here")), "/bin/sh", "-i"]);
         start.env("RINGFENCE_RUNTIME_DIR", scene.runtime()).env("R", ringfence()).env("PS1", "$ ");
         start.env("HOME", scene.home()).env_remove("TMUX").env_remove("NO_COLOR").env_remove("FORCE_COLOR");
         assert!(start.status().expect("tmux runs").success());
