@@ -1,5 +1,5 @@
 //! `cargo xtask kernels`: the limits on a kernel with nothing but cgroup v2, in an emulated machine: as root, as a user
-//! with a delegated subtree and, on a second boot, as a user of systemd's user manager.
+//! with a delegated subtree and, on a second boot, as root and as a user beside systemd.
 //!
 //! Kernel and system are Debian's; they are kept, outside of the checkout. programs/kernels.sh is what runs there.
 //! The tests are built for this machine, whose C library must be no newer than the guest's.
