@@ -6,7 +6,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 
 use serde_json::{Value, json};
-use support::{COVERED_PROC, Outcome, Run, Scene, is_root, not_reachable, spare_user};
+use support::{
+    COVERED_PROC, Outcome, Run, Scene, UNFILTERED, finish, is_root, not_reachable, outside, probe, spare_user,
+};
 
 use crate::worse::Host;
 
@@ -174,11 +176,14 @@ fn nothing_of_the_host_is_changed() {
     }
     let settings = ["user/max_user_namespaces", "kernel/hostname", "kernel/domainname"];
     let read = || settings.map(|name| fs::read_to_string(format!("/proc/sys/{name}")).unwrap());
-    let mounts = || fs::read_to_string("/proc/self/mountinfo").unwrap().lines().count();
-    let before = (read(), mounts());
+    let before = read();
     let scene = Scene::new();
-    expect_rung(&rooted(&scene).flags(["--hostname", "elsewhere"]).run(["/bin/true"]));
-    assert_eq!((read(), mounts()), before);
+    let shown = scene.folder("shown");
+    let run = rooted(&scene).flags(["--hostname", "elsewhere", "--ro"]).flag(&shown);
+    expect_rung(&run.run(["/bin/true"]));
+    assert_eq!(read(), before);
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(shown.to_str().unwrap()), "{mounts}");
     let inside = rooted(&scene).flags(["--hostname", "elsewhere"]).run(["/bin/hostname"]);
     assert_eq!(inside.stdout, "elsewhere\n", "the control: {inside:#?}");
 }
@@ -270,4 +275,45 @@ fn limits_time_and_one_exec_hold_there() {
             "{limited:#?}"
         );
     }
+}
+
+/// The rows of the threats whose own checks ask for what this rung refuses (tests/rungs.txt).
+#[test]
+fn the_other_rows_of_the_threats_hold_there() {
+    if only_root_has_it() {
+        return;
+    }
+    let scene = Scene::new();
+    // 42: by the host, and by the filter. There is no limit of its own to set.
+    for flags in [&[][..], &[UNFILTERED]] {
+        rooted(&scene).flags(flags).probe(["new-user-namespace"]).expect(&["EPERM"]);
+    }
+    outside(["new-user-namespace"]).expect(&["ok"]);
+    // 65
+    let helper = "/proc/sys/kernel/core_pattern";
+    rooted(&scene).flag(UNFILTERED).probe(["open-write", helper]).expect(&["EACCES", "EROFS"]);
+    outside(["open-write", helper]).expect(&["ok"]);
+    // 38
+    let named = spare_user().to_string();
+    let setuid = rooted(&scene).flags(["--user", &named]).probe(["effective-user-of", "/usr/bin/su"]);
+    setuid.expect(&[&named, "gone"]);
+    let mut control = std::process::Command::new("setpriv");
+    control.args(["--reuid", &named, "--regid", &named, "--clear-groups"]).arg(probe());
+    control.args(["effective-user-of", "/usr/bin/su"]);
+    finish(control, std::time::Duration::from_secs(60)).expect(&["0"]);
+    // 31
+    let (folder, below) = (scene.folder("open"), scene.folder("open/below"));
+    let script = format!("mount -t tmpfs none {} && exec \"$@\"", below.display());
+    let mut wrapper: Vec<OsString> =
+        ["unshare", "-m", "/bin/sh", "-c", &script, "sh"].map(OsString::from).into();
+    wrapper.extend([support::worse().into(), "no-user-namespaces".into(), "--".into()]);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let file = below.join("file");
+    let write = |flag: &str| {
+        let run = Run::new(&scene).through(&wrapper).flag(WAIVER).flag(flag).flag(&folder);
+        run.probe(["write", file.to_str().unwrap(), "x"])
+    };
+    write("--ro").expect(&["EROFS"]);
+    write("--rw").expect(&["ok"]);
+    assert!(!file.exists(), "the submount was not a submount");
 }

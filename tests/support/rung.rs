@@ -32,12 +32,17 @@ impl Rung {
         Some(rung.unwrap_or_else(|| panic!("no rung below the full one is called `{name}`")))
     }
 
+    /// Are root's files the program's own there?
+    pub(crate) fn maps_ids(&self) -> bool {
+        self.name != "root"
+    }
+
     /// The words that a command is started through.
     pub(crate) fn host(&self) -> Vec<OsString> {
         match self.prepare {
             Some(prepare) => {
                 let script = format!("{prepare} && exec \"$@\"");
-                ["unshare", "-Urm", "/bin/sh", "-c", &script, "sh"].map(OsString::from).into()
+                ["unshare", "-Urm", "sh", "-c", &script, "sh"].map(OsString::from).into()
             }
             None => vec![worse().into(), "no-user-namespaces".into(), "--".into()],
         }
