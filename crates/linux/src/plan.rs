@@ -154,7 +154,18 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
     let namespaces = namespaces(policy, host);
     let mut steps = Vec::new();
     become_somebody(&mut steps, &identity, &held);
-    steps.extend([Step::Private, Step::Root { bytes: FURNITURE, inodes: 65_536 }]);
+    let verify_namespace = |name: &&'static str| Step::VerifyNamespace {
+        name,
+        host: host.namespaces.get(name).copied().unwrap_or(0),
+    };
+    let in_hosts = identity.writer == Writer::Nobody;
+    if in_hosts {
+        // Before anything is done that would be done to the host in a namespace of the host's.
+        steps.extend(namespaces.iter().map(verify_namespace));
+    }
+    steps.push(Step::Private);
+    steps.extend(in_hosts.then_some(Step::VerifyPrivate));
+    steps.push(Step::Root { bytes: FURNITURE, inodes: 65_536 });
     build_files(&mut steps, policy, resolved, &identity, outer_proc);
     steps.push(Step::VerifyMounts);
     if policy.network == Network::None {
@@ -162,8 +173,8 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
     }
     steps.push(Step::Hostname { name: policy.process.hostname.clone() });
     steps.push(Step::Keyring);
-    for name in &namespaces {
-        steps.push(Step::VerifyNamespace { name, host: host.namespaces.get(name).copied().unwrap_or(0) });
+    if !in_hosts {
+        steps.extend(namespaces.iter().map(verify_namespace));
     }
     let capabilities = policy.capabilities.iter().fold(0, |set, capability| set | 1 << capability.number());
     steps.push(Step::CloseFiles);
