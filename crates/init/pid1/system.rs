@@ -6,8 +6,9 @@ use crate::steps::{Fault, expect};
 use crate::sys::{self, Errno, Fd};
 use crate::wire::{self, Command, CommandKind, Message as _, Step, detail};
 
-/// How long the supervisor may take to write the maps: it does nothing else meanwhile.
-const LONGEST_WAIT_NS: u64 = 4_000_000_000;
+/// How long the supervisor may take to write the maps, or a service manager to make the cgroup: as long as an answer of D-Bus
+/// is waited for. A supervisor that ends is noticed at once.
+const LONGEST_WAIT_NS: u64 = 25_000_000_000;
 
 /// Waits for the supervisor's word that the id maps are written; ends when the supervisor does.
 pub(crate) fn await_maps(plan: &Plan) -> Result<(), Fault> {
