@@ -2,7 +2,7 @@
 # The first process of the machine that `cargo xtask kernels --minimal` boots: a kernel, this shell and one static binary;
 # no disk, no /etc, no /sys, no service manager. What the smallest host lacks is tried first, then everything else.
 set -u
-export PATH=/bin HOME=${HOME:-/root}
+export PATH=/bin
 . /checks.sh
 
 # in a form that fits on one line of a check: the message of a start that was refused
@@ -19,6 +19,7 @@ names() {
 
 # The kernel's first root cannot be left (pivot_root(2)): that is said, and a root of tmpfs is enough.
 in_the_first_root() {
+    busybox mkdir -p /dev /proc
     busybox mount -t devtmpfs none /dev
     busybox mount -t proc none /proc
     names 'the root is the initramfs' ringfence run -- /bin/busybox true >/first
@@ -69,6 +70,7 @@ shell_as_a_user() {
 machine() {
     before_anything_is_mounted
     echo "guest: kernel $(uname -r) $(uname -m), nothing but a static binary"
+    export HOME=/root
     echo 'guest: user root'
     passed=0
     (checks more)
