@@ -345,6 +345,10 @@ fn the_plan_is_that_of_the_rung() {
         let planned = plan(&host, &[&format!("--allow-degraded={guarantee}")]);
         assert_eq!(planned.status, 0, "{planned:#?}");
         assert!(planned.stdout.contains(words) && planned.stdout.contains("partial"), "{planned:#?}");
+        // And what a run says that it does.
+        let waiver = format!("--allow-degraded={guarantee}");
+        let told = host.run(&scene).flags([&waiver, "--verbose"]).run(["/bin/true"]);
+        assert!(told.status == 0 && told.stderr.contains(words), "{told:#?}");
     }
     let full = plan(&Host::plain("the control"), &[WAIVER]);
     assert!(full.status == 0 && !full.stdout.contains("partial"), "{full:#?}");
