@@ -10,6 +10,7 @@ mod debian;
 mod emulate;
 mod failure;
 mod kernels;
+mod mutants;
 mod package;
 mod process;
 mod test;
@@ -28,7 +29,7 @@ struct Command {
     run: fn(Arguments) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 8] = [
+const COMMANDS: [Command; 9] = [
     Command { name: "tidy", options: "", summary: "the house rules over every source file", run: tidy::run },
     Command {
         name: "bench",
@@ -41,6 +42,12 @@ const COMMANDS: [Command; 8] = [
         options: "[--as USER]",
         summary: "every test executable, as this user or, from root, as another",
         run: test::run,
+    },
+    Command {
+        name: "mutants",
+        options: "[--shard PART/PARTS] [--only NAME] [--list] [--write]",
+        summary: "each hardening step taken out, one at a time: which test notices",
+        run: mutants::run,
     },
     Command {
         name: "messages",
