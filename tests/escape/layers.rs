@@ -47,14 +47,18 @@ fn no_file_but_the_streams_is_open() {
     let said = fingerprint(Run::new(&scene).through(wrapper));
     assert!(said.contains("files [0, 1, 2]\n"), "{said}");
     // Control: outside it is passed on.
-    let outside = std::process::Command::new(wrapper[0]).args(&wrapper[1..]).arg(probe()).arg("fingerprint").output();
+    let outside =
+        std::process::Command::new(wrapper[0]).args(&wrapper[1..]).arg(probe()).arg("fingerprint").output();
     assert!(String::from_utf8(outside.unwrap().stdout).unwrap().contains(", 9"), "control: it is inherited");
 }
 
 #[test]
 fn an_inherited_file_is_not_open_in_init() {
     if !is_root() {
-        return not_reachable("files of PID 1", "what a process that cannot be traced has open only root may see");
+        return not_reachable(
+            "files of PID 1",
+            "what a process that cannot be traced has open only root may see",
+        );
     }
     let scene = Scene::new();
     let marker = scene.file("inherited", "");
@@ -76,7 +80,11 @@ fn an_inherited_file_is_not_open_in_init() {
 
 /// A sandbox whose program has begun, and waits.
 fn sleeper(scene: &Scene) -> ringfence::Child {
-    let mut command = Sandbox::new(Policy::builtin("default").unwrap()).command("/bin/sh");
+    sleeper_of(scene, Policy::builtin("default").unwrap())
+}
+
+fn sleeper_of(scene: &Scene, policy: Policy) -> ringfence::Child {
+    let mut command = Sandbox::new(policy).command("/bin/sh");
     command.args(["-c", "echo in; exec sleep 30"]).current_dir(scene.path("here"));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -96,6 +104,28 @@ fn init_is_in_a_session_of_its_own() {
     child.kill();
     assert_eq!((session, group), (init, init), "what stops the caller's group would stop PID 1");
     assert_ne!(own, init, "control");
+}
+
+#[test]
+fn init_cannot_be_dumped() {
+    let scene = Scene::new();
+    let mut policy = Policy::builtin("default").unwrap();
+    // Its namespace has no user 0, so what belongs to no user of it belongs to the host's (proc(5), /proc/PID).
+    policy.process.uid = Some(7);
+    let mut child = sleeper_of(&scene, policy);
+    let owner = |process: i32| {
+        std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{process}/fd")).unwrap())
+    };
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let uid = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse::<u32>().ok());
+    let (init, own) = (owner(child.id()), owner(std::process::id().cast_signed()));
+    child.kill();
+    assert_ne!(uid, Some(0), "{status}");
+    assert_eq!(init, 0, "the files of a process that can be dumped are its user's: {status}");
+    // SAFETY: no arguments.
+    assert_eq!(own, unsafe { libc::geteuid() }, "control: this process can be dumped");
 }
 
 #[test]
@@ -142,9 +172,27 @@ fn row_66_every_cover_of_proc_is_there() {
     };
     assert!(!covered("/proc/self"), "control: what is not covered is not");
     for name in [
-        "acpi", "bus", "fs", "interrupts", "irq", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup",
-        "kpagecount", "kpageflags", "latency_stats", "sched_debug", "scsi", "slabinfo", "sysrq-trigger", "timer_list",
-        "timer_stats", "vmallocinfo",
+        "acpi",
+        "bus",
+        "fs",
+        "interrupts",
+        "irq",
+        "kallsyms",
+        "kcore",
+        "key-users",
+        "keys",
+        "kmsg",
+        "kpagecgroup",
+        "kpagecount",
+        "kpageflags",
+        "latency_stats",
+        "sched_debug",
+        "scsi",
+        "slabinfo",
+        "sysrq-trigger",
+        "timer_list",
+        "timer_stats",
+        "vmallocinfo",
     ] {
         let path = format!("/proc/{name}");
         if Path::new(&path).exists() {
@@ -161,7 +209,8 @@ fn processor_time_is_a_limit_of_each_process_too() {
         run = run.flag("--allow-degraded=cpu-time");
     }
     let limits = run.probe(["read", "/proc/self/limits"]);
-    let line = limits.stdout.lines().find(|line| line.starts_with("Max cpu time")).unwrap_or_default().to_owned();
+    let line =
+        limits.stdout.lines().find(|line| line.starts_with("Max cpu time")).unwrap_or_default().to_owned();
     assert!(line.split_whitespace().any(|word| word == "11"), "{limits:#?}");
 }
 
@@ -224,7 +273,9 @@ fn the_plan_covers_what_the_kernel_tells_of_itself() {
         .output()
         .unwrap();
     let plan = String::from_utf8(output.stdout).unwrap();
-    for line in ["cover /proc/kallsyms", "pin /proc/sys", "verify every mount", "allow no further user namespace"] {
+    for line in
+        ["cover /proc/kallsyms", "pin /proc/sys", "verify every mount", "allow no further user namespace"]
+    {
         assert!(plan.contains(line), "{line}: {plan}");
     }
     assert!(!plan.contains("cover /proc/self"), "control");

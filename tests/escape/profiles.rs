@@ -48,7 +48,8 @@ fn what_a_profile_denies_is_refused() {
 #[test]
 fn minimal_kills_what_it_does_not_know() {
     let clone: &[&str] = &["clone-plain"];
-    let (terminal, signal) = (&["call", "ioctl", "0", "21506", "zeros"][..], &["call", "kill", "1", "15"][..]);
+    let (terminal, signal) =
+        (&["call", "ioctl", "0", "21506", "zeros"][..], &["call", "kill", "1", "15"][..]);
     for call in [HANDLE, SOCKET, clone, terminal, signal, &["call", "prctl", "4", "1"]] {
         let outcome = inside("minimal", call);
         assert_eq!(outcome.status, 159, "{call:?}: {outcome:#?}");
@@ -79,7 +80,8 @@ fn limits_and_ends_are_what_the_profile_is_for() {
         let outcome = inside(profile, &["read", "/proc/self/limits"]);
         assert_eq!(outcome.field(field), &value, "{profile}{field}");
         if let (true, Value::Number(files)) = (field.ends_with("nofile"), &value) {
-            let line = outcome.stdout.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+            let line =
+                outcome.stdout.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
             assert!(line.split_whitespace().any(|word| word == files.to_string()), "{profile}: {line}");
         }
     }
@@ -88,12 +90,29 @@ fn limits_and_ends_are_what_the_profile_is_for() {
 #[test]
 fn agent_keeps_every_name_that_steers_tools() {
     const FILES: [&str; 9] = [
-        ".git/config", ".git/config.worktree", ".git/commondir", ".git/info/attributes", ".gitmodules", ".envrc",
-        ".env.ringfence", ".mcp.json", ".pre-commit-config.yaml",
+        ".git/config",
+        ".git/config.worktree",
+        ".git/commondir",
+        ".git/info/attributes",
+        ".gitmodules",
+        ".envrc",
+        ".env.ringfence",
+        ".mcp.json",
+        ".pre-commit-config.yaml",
     ];
     const FOLDERS: [&str; 12] = [
-        ".git/hooks", ".git/modules", ".git/worktrees", ".ringfence", "profiles", ".vscode", ".idea", ".zed", ".claude",
-        ".cursor", ".codex", ".husky",
+        ".git/hooks",
+        ".git/modules",
+        ".git/worktrees",
+        ".ringfence",
+        "profiles",
+        ".vscode",
+        ".idea",
+        ".zed",
+        ".claude",
+        ".cursor",
+        ".codex",
+        ".husky",
     ];
     let scene = Scene::new();
     let mut names: Vec<_> = FILES.map(str::to_owned).to_vec();
@@ -104,6 +123,7 @@ fn agent_keeps_every_name_that_steers_tools() {
     scene.file("here/code", "");
     let tries = names.iter().map(|name| format!("echo x >>{name} && echo changed {name}"));
     let line = tries.chain(["echo x >>code && echo changed code".to_owned()]).collect::<Vec<_>>().join("\n");
-    let outcome = Run::new(&scene).flags(["-p", &word("agent")]).shell(&format!("exec 2>/dev/null\n{line}\nexit 0"));
+    let outcome =
+        Run::new(&scene).flags(["-p", &word("agent")]).shell(&format!("exec 2>/dev/null\n{line}\nexit 0"));
     assert_eq!(outcome.stdout, "changed code\n", "the control is the last: {outcome:#?}");
 }

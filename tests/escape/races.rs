@@ -108,12 +108,16 @@ impl Drop for Ends<'_> {
 }
 
 fn a_plan(scene: &Scene) -> Plan {
-    let spec: BindSpec = format!("{}:{}", shown(scene, "extra"), shown(scene, "work/target")).parse().unwrap();
+    let spec: BindSpec =
+        format!("{}:{}", shown(scene, "extra"), shown(scene, "work/target")).parse().unwrap();
     let files = ["work/target/flag", "source/flag", "above/below/flag", "secret/flag", "secret/inner/flag"];
     let policy = Policy::builtin("default").unwrap();
-    let policy = policy.ro(scene.path("source")).ro(scene.path("above/below")).rw(scene.path("work")).bind(spec);
+    let policy =
+        policy.ro(scene.path("source")).ro(scene.path("above/below")).rw(scene.path("work")).bind(spec);
     let request = Request {
-        command: std::iter::once("/bin/cat".into()).chain(files.map(|file| shown(scene, file).into())).collect(),
+        command: std::iter::once("/bin/cat".into())
+            .chain(files.map(|file| shown(scene, file).into()))
+            .collect(),
         directory: scene.path("here"),
         environment: [("PATH".into(), "/usr/bin:/bin".into())].into(),
         home: scene.home(),
@@ -172,7 +176,9 @@ fn row_20_no_rename_during_the_start_leads_out() {
         renamer.rest();
     });
     let renames = renamer.renames.into_inner();
-    println!("row 20: {starts} starts raced by {renames} renames: {ran} ran, {refused} were refused, 0 escapes");
+    println!(
+        "row 20: {starts} starts raced by {renames} renames: {ran} ran, {refused} were refused, 0 escapes"
+    );
     assert!(ran + refused == starts && renames > starts, "{renames}");
     assert_eq!(listing(&scene), before, "something was made on the host");
 }

@@ -282,7 +282,8 @@ fn run_one(place: &Place, worker: usize, injection: &Injection) -> (Seen, bool) 
 impl Tally {
     /// The figures that count.
     fn line(&self, injections: &[Injection]) -> String {
-        let points: BTreeSet<_> = injections.iter().map(|i| (i.role, i.call.number, i.call.before, i.every)).collect();
+        let points: BTreeSet<_> =
+            injections.iter().map(|i| (i.role, i.call.number, i.call.before, i.every)).collect();
         let ended = |name: &str| self.ended.values().filter_map(|ended| ended.get(name)).sum::<usize>();
         let failed = |words: &[&str]| {
             self.failures.iter().filter(|why| words.iter().any(|word| why.contains(word))).count()

@@ -48,7 +48,8 @@ fn two_failures_in_one_start_are_closed() {
         (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(BTreeMap::<String, usize>::new()));
     std::thread::scope(|scope| {
         for worker in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            let (next, failures, ended, place, pairs, reference) = (&next, &failures, &ended, &place, &pairs, &reference);
+            let (next, failures, ended, place, pairs, reference) =
+                (&next, &failures, &ended, &place, &pairs, &reference);
             scope.spawn(move || {
                 while let Some(pair) = pairs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let (seen, hit) = place.inject_both(worker, *pair).expect("it can be traced");
@@ -72,9 +73,29 @@ fn two_failures_in_one_start_are_closed() {
 
 /// What holds something in: each of these calls, told that it was made.
 const HOLDS: [&str; 23] = [
-    "mount_setattr", "move_mount", "mount", "umount2", "pivot_root", "prctl", "capset", "seccomp", "setresuid",
-    "setresgid", "setgroups", "close_range", "keyctl", "prlimit64", "chdir", "fchdir", "setsid", "sethostname",
-    "setdomainname", "umask", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self",
+    "mount_setattr",
+    "move_mount",
+    "mount",
+    "umount2",
+    "pivot_root",
+    "prctl",
+    "capset",
+    "seccomp",
+    "setresuid",
+    "setresgid",
+    "setgroups",
+    "close_range",
+    "keyctl",
+    "prlimit64",
+    "chdir",
+    "fchdir",
+    "setsid",
+    "sethostname",
+    "setdomainname",
+    "umask",
+    "landlock_create_ruleset",
+    "landlock_add_rule",
+    "landlock_restrict_self",
 ];
 
 #[test]
@@ -92,7 +113,9 @@ fn every_lie_of_a_plain_start_is_found() {
     });
     // One of each kind that says the same is enough here: the campaign takes every one.
     let mut known = std::collections::BTreeSet::new();
-    let family = |lie: &Injection| (lie.role, lie.call.number, lie.every, lie.call.shown.split(',').next().map(str::to_owned));
+    let family = |lie: &Injection| {
+        (lie.role, lie.call.number, lie.every, lie.call.shown.split(',').next().map(str::to_owned))
+    };
     lies.retain(|lie| known.insert(family(lie)));
     assert!(lies.len() > 30, "the calls that hold something in are not seen: {}", lies.len());
     campaign("lies", &place, &place.reference(&seen), &lies);

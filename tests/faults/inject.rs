@@ -292,8 +292,13 @@ impl Watch for Both<'_> {
     }
 
     fn call(&mut self, role: Role, call: Call) -> Action {
-        let other = self.other.call(role, call);
-        match self.one.call(role, call) {
+        // Each sees what it would see alone.
+        let asked = |injector: &mut Injector<'_>| match injector.looks_at(role) {
+            true => injector.call(role, call),
+            false => Action::Make,
+        };
+        let other = asked(&mut self.other);
+        match asked(&mut self.one) {
             Action::Make => other,
             action => action,
         }

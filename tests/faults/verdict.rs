@@ -76,10 +76,12 @@ pub(crate) fn judge(
     }
     match injection {
         // What comes late comes all the same.
-        Some(injection) if matches!(injection.fault, Fault::Delay | Fault::Stop) => match ran(reference, Some(injection), seen)? {
-            Ended::Ran => Ok(Ended::Ran),
-            other => Err(format!("a delay ended it: {other:?}")),
-        },
+        Some(injection) if matches!(injection.fault, Fault::Delay | Fault::Stop) => {
+            match ran(reference, Some(injection), seen)? {
+                Ended::Ran => Ok(Ended::Ran),
+                other => Err(format!("a delay ended it: {other:?}")),
+            }
+        }
         Some(injection) if seen.stdout.is_empty() => refused(injection, seen).map(|()| Ended::Refused),
         _ => ran(reference, injection, seen),
     }
@@ -103,9 +105,11 @@ pub(crate) fn judge_both(reference: &Reference, both: [&Injection; 2], seen: &Se
         return Err(format!("left behind: {:?}", seen.left));
     }
     if !seen.stdout.is_empty() {
-        return both.iter().map(|injection| ran(reference, Some(injection), seen)).find(Result::is_ok).unwrap_or_else(
-            || ran(reference, Some(both[0]), seen),
-        );
+        return both
+            .iter()
+            .map(|injection| ran(reference, Some(injection), seen))
+            .find(Result::is_ok)
+            .unwrap_or_else(|| ran(reference, Some(both[0]), seen));
     }
     match seen.status {
         125..=127 if seen.stderr.contains("ringfence: ") => Ok(Ended::Refused),

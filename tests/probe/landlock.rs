@@ -76,9 +76,10 @@ fn own_layers() -> String {
 fn receive_folder(socket: i32, name: &str) -> String {
     let name = CString::new(name).unwrap_or_default();
     // SAFETY: a terminated name below the folder that came.
-    receive(socket).map_or_else(|said| said, |folder| {
-        called(unsafe { libc::openat(folder, name.as_ptr(), libc::O_RDONLY) }.into())
-    })
+    receive(socket).map_or_else(
+        |said| said,
+        |folder| called(unsafe { libc::openat(folder, name.as_ptr(), libc::O_RDONLY) }.into()),
+    )
 }
 
 /// The same folder, and in it one attempt for each right that Landlock knows, a line each.
@@ -112,7 +113,10 @@ fn receive_rights(socket: i32) -> String {
         ("read-file", open(c"secret", libc::O_RDONLY)),
         ("write-file", open(c"secret", libc::O_WRONLY)),
         ("read-dir", open(c"folder", libc::O_RDONLY | libc::O_DIRECTORY)),
-        ("make-reg", open(c"file", libc::O_PATH | libc::O_NOFOLLOW).replace("ENOENT", &node(c"file", libc::S_IFREG))),
+        (
+            "make-reg",
+            open(c"file", libc::O_PATH | libc::O_NOFOLLOW).replace("ENOENT", &node(c"file", libc::S_IFREG)),
+        ),
         ("remove-file", remove(c"gone", 0)),
         ("remove-dir", remove(c"folder", libc::AT_REMOVEDIR)),
         ("make-char", node(c"char", libc::S_IFCHR)),
@@ -136,7 +140,13 @@ fn execute_in(folder: i32) -> String {
     unsafe {
         let child = libc::fork();
         if child == 0 {
-            libc::execveat(folder, c"program".as_ptr(), arguments.as_ptr().cast(), arguments[1..].as_ptr().cast(), 0);
+            libc::execveat(
+                folder,
+                c"program".as_ptr(),
+                arguments.as_ptr().cast(),
+                arguments[1..].as_ptr().cast(),
+                0,
+            );
             libc::_exit(*libc::__errno_location());
         }
         let mut status = 0;

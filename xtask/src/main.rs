@@ -15,6 +15,7 @@ mod package;
 mod process;
 mod test;
 mod tidy;
+mod verify;
 mod workspace;
 
 use std::process::ExitCode;
@@ -29,7 +30,7 @@ struct Command {
     run: fn(Arguments) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 9] = [
+const COMMANDS: [Command; 10] = [
     Command { name: "tidy", options: "", summary: "the house rules over every source file", run: tidy::run },
     Command {
         name: "bench",
@@ -48,6 +49,12 @@ const COMMANDS: [Command; 9] = [
         options: "[--shard PART/PARTS] [--only NAME] [--list] [--write]",
         summary: "each hardening step taken out, one at a time: which test notices",
         run: mutants::run,
+    },
+    Command {
+        name: "verify",
+        options: "[--quick] [--fuzz MINUTES]",
+        summary: "races, injected failures, oracle, mutants, fuzzing; one file with the figures",
+        run: verify::run,
     },
     Command {
         name: "messages",

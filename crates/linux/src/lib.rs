@@ -42,7 +42,10 @@ mod why;
 #[cfg(fuzzing)]
 pub mod fuzzed {
     /// What a record of PID 1 makes a person read.
-    pub fn step_failed(plan: &crate::Plan, record: &ringfence_init::wire::Record) -> ringfence_policy::Problem {
+    pub fn step_failed(
+        plan: &crate::Plan,
+        record: &ringfence_init::wire::Record,
+    ) -> ringfence_policy::Problem {
         crate::diagnose::step_failed(plan, record)
     }
 }

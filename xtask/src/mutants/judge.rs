@@ -33,26 +33,24 @@ pub(super) struct Judge {
 impl Judge {
     /// Builds the tests.
     pub(super) fn new() -> Result<Self, Failure> {
-        let mut cargo = process::cargo();
-        let what = ["test", "--package=ringfence-tests", "--no-run", "--tests", "--bins", "--examples"];
-        cargo.args(what).arg("--message-format=json-render-diagnostics");
-        let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-        let output = output.map_err(|error| process::not_started(&cargo, &error))?;
-        if !output.status.success() {
-            return Err(Failure::Work(format!("`{}` failed: {}", process::shown(&cargo), output.status)));
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
-        let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let (mut executables, mut library) = (Vec::new(), None);
-        for message in messages {
-            let name = message["target"]["name"].as_str().unwrap_or_default().to_owned();
-            let files = message["filenames"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            if name == "mutant" {
-                library = files.map(PathBuf::from).find(|file| file.extension().is_some_and(|end| end == "so"));
-            } else if let Some(path) = message["executable"].as_str() {
-                executables.push((name, PathBuf::from(path)));
+        let mut executables = Vec::new();
+        for message in built(&["test", "--package=ringfence-tests", "--no-run"])? {
+            if let Some(path) = message["executable"].as_str() {
+                let name = message["target"]["name"].as_str().unwrap_or_default();
+                executables.push((name.to_owned(), PathBuf::from(path)));
             }
         }
+        let library = built(&["build", "--package=ringfence-tests", "--example=mutant"])?
+            .into_iter()
+            .find_map(|message| {
+                let of_ours = message["target"]["name"] == "mutant";
+                let files = message["filenames"].as_array().filter(|_| of_ours).cloned().unwrap_or_default();
+                files
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(PathBuf::from)
+                    .find(|file| file.extension() == Some("so".as_ref()))
+            });
         let missing = |what: &str| Failure::Work(format!("cargo built no {what}"));
         let ringfence = executables.iter().find(|(name, _)| name == "ringfence-under-test");
         let ringfence = ringfence.map(|(_, path)| path.clone()).ok_or_else(|| missing("command line"))?;
@@ -77,10 +75,11 @@ impl Judge {
         command.current_dir("/usr").args(["run", "--timeout=20s", "--", "/bin/true"]);
         let output = command.output().map_err(|e| process::not_started(&command, &e))?;
         end_what_is_left(image);
-        if !image.with_file_name("used").exists() {
-            return Err(Failure::Work("the mutant was not taken: is the command line statically linked?".to_owned()));
-        }
         let said = String::from_utf8_lossy(&output.stderr);
+        if !image.with_file_name("used").exists() {
+            let why = format!("the mutant was not taken ({}): {said}", output.status);
+            return Err(Failure::Work(why));
+        }
         let first = said.lines().next().unwrap_or("it died").trim_start_matches("ringfence: ").to_owned();
         Ok((output.status.code() != Some(0)).then_some(first))
     }
@@ -105,6 +104,19 @@ impl Judge {
         let path = self.executables.iter().find(|(known, _)| known == name).map(|(_, path)| path.as_path());
         path.ok_or_else(|| Failure::Work(format!("no tests are called `{name}`")))
     }
+}
+
+/// Has cargo build, and tell what.
+fn built(arguments: &[&str]) -> Result<Vec<Value>, Failure> {
+    let mut cargo = process::cargo();
+    cargo.args(arguments).arg("--message-format=json-render-diagnostics");
+    let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| process::not_started(&cargo, &error))?;
+    if !output.status.success() {
+        return Err(Failure::Work(format!("`{}` failed: {}", process::shown(&cargo), output.status)));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
 /// Runs it, and reads what its harness said.
@@ -171,7 +183,8 @@ fn end_what_is_left(image: &Path) {
     let Ok(ours) = fs::read(image) else { return };
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let Some(process) = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())) else {
+        let Some(process) = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        else {
             continue;
         };
         let its_own = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();

@@ -21,8 +21,8 @@ pub(super) struct Maker {
 
 impl Maker {
     /// Compiles PID 1's build script, once.
-    pub(super) fn new(target: &Path) -> Result<Self, Failure> {
-        let folder = target.join("mutants");
+    pub(super) fn new(target: &Path, worker: usize) -> Result<Self, Failure> {
+        let folder = target.join(format!("mutants/{worker}"));
         fs::create_dir_all(&folder).map_err(|e| Failure::io("make", &folder, &e))?;
         let builder = folder.join("builder");
         let mut rustc = Command::new("rustc");
@@ -57,13 +57,23 @@ impl Maker {
         fs::create_dir_all(&out).map_err(|e| Failure::io("make", &out, &e))?;
         let mut build = Command::new(&self.builder);
         build.current_dir(&sources).env("RUSTC", "rustc").env("OUT_DIR", &out);
-        let said = process::read(build.env("TARGET", format!("{}-unknown-linux-gnu", std::env::consts::ARCH)))?;
+        let said =
+            process::read(build.env("TARGET", format!("{}-unknown-linux-gnu", std::env::consts::ARCH)))?;
         let image = out.join("pid1");
         match said.lines().find(|line| line.starts_with("cargo::error")) {
             Some(error) => Err(Failure::Work(format!("a mutant does not build: {error}"))),
-            None => Ok(image),
+            None => sign(&image).map(|()| image).map_err(|e| Failure::io("sign", &out, &e)),
         }
     }
+}
+
+/// Makes it unlike every other file, another run's of the same mutant and PID 1 itself: by its bytes its processes are
+/// known. What stands after the last section of an executable is not loaded (elf(5)).
+fn sign(image: &Path) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let mut file = fs::File::options().append(true).open(image)?;
+    write!(file, "mutant {} {}", std::process::id(), now.as_nanos())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Failure> {

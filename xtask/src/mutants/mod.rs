@@ -12,6 +12,7 @@ mod steps;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use judge::{Judge, Verdict};
 use make::Maker;
@@ -76,15 +77,9 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
         })
         .map(|(_, mutant)| mutant)
         .collect();
-    let maker = Maker::new(&Workspace::load()?.target)?;
-    control(&judge, &maker, &chosen)?;
-    let mut rows = Vec::new();
-    for mutant in chosen {
-        let end = judge_one(&judge, &maker, mutant)?;
-        let row = Row { name: mutant.name.to_owned(), argued: mutant.argued, end };
-        println!("{}", line(&row));
-        rows.push(row);
-    }
+    let target = Workspace::load()?.target;
+    control(&judge, &Maker::new(&target, 0)?, &chosen)?;
+    let mut rows = judge_all(&judge, &target, &chosen)?;
     if only.is_none() {
         rows.extend(profiles::rows(&judge, (part, parts))?);
     }
@@ -92,7 +87,8 @@ pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn parse_shard(text: &str) -> Result<(usize, usize), Failure> {
-    let parts = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+    let parts =
+        text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
     match parts {
         Some((part, parts)) if part < parts => Ok((part, parts)),
         _ => Err(Failure::Usage(format!("--shard takes PART/PARTS, counted from 0, not `{text}`"))),
@@ -116,7 +112,8 @@ fn all(plan: &str) -> Vec<Mutant> {
     };
     for (bit, right) in steps::LANDLOCK_RIGHTS {
         let rules = "is(Op::LandlockRuleset) || is(Op::LandlockAllow) || is(Op::LandlockAllowQueues)";
-        let both = format!("if is(Op::LandlockAllowPassed) {{ step.a &= !(1 << {bit}); step.b &= !(1 << {bit}) }}");
+        let both =
+            format!("if is(Op::LandlockAllowPassed) {{ step.a &= !(1 << {bit}); step.b &= !(1 << {bit}) }}");
         let body = format!("if {rules} {{ step.a &= !(1 << {bit}) }} {both}");
         generated(format!("landlock-right-{right}"), body, steps::LANDLOCK_TEST);
     }
@@ -136,16 +133,55 @@ fn control(judge: &Judge, maker: &Maker, mutants: &[&Mutant]) -> Result<(), Fail
     let mut tests: Vec<_> = mutants.iter().map(|mutant| mutant.tests).collect();
     tests.sort_unstable();
     tests.dedup();
+    // All of an executable at once.
+    let mut lines: Vec<String> = Vec::new();
     for test in tests {
-        if let Verdict::Killed(failed) = judge.run(test, &image)? {
-            return Err(Failure::Work(format!("control: without a mutant {failed:?} of `{test}` fail")));
+        let (name, filters) = test.split_once(' ').unwrap_or((test, ""));
+        match lines.last_mut().filter(|line| line.split(' ').next() == Some(name)) {
+            Some(line) => line.push_str(&format!(" {filters}")),
+            None => lines.push(test.to_owned()),
+        }
+    }
+    for line in lines {
+        if let Verdict::Killed(failed) = judge.run(&line, &image)? {
+            return Err(Failure::Work(format!("control: without a mutant these fail: {failed:?}")));
         }
     }
     Ok(())
 }
 
+/// On every processor, in the order of the list.
+fn judge_all(judge: &Judge, target: &Path, mutants: &[&Mutant]) -> Result<Vec<Row>, Failure> {
+    let next = AtomicUsize::new(0);
+    let work = &|worker: usize| -> Result<Vec<(usize, Row)>, Failure> {
+        let maker = Maker::new(target, worker)?;
+        let mut rows = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(mutant) = mutants.get(index) else { return Ok(rows) };
+            let end = judge_one(judge, &maker, mutant)?;
+            let row = Row { name: mutant.name.to_owned(), argued: mutant.argued, end };
+            println!("{}", line(&row));
+            rows.push((index, row));
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut rows = Vec::new();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(worker))).collect();
+        for thread in threads {
+            let ended = thread.join().map_err(|_| Failure::Work("a worker panicked".to_owned()))?;
+            rows.extend(ended?);
+        }
+        Ok(())
+    })?;
+    rows.sort_by_key(|(index, _)| *index);
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
 fn judge_one(judge: &Judge, maker: &Maker, mutant: &Mutant) -> Result<End, Failure> {
-    let image = maker.make(Some(mutant), false).map_err(|e| Failure::Work(format!("{}: {e}", mutant.name)))?;
+    let image =
+        maker.make(Some(mutant), false).map_err(|e| Failure::Work(format!("{}: {e}", mutant.name)))?;
     let Some(why) = judge.refuses(&image)? else { return judge.run(mutant.tests, &image).map(End::Tested) };
     let blind = maker.make(Some(mutant), true)?;
     let blind = match judge.refuses(&blind)? {
@@ -186,7 +222,8 @@ fn line(row: &Row) -> String {
 fn report(rows: &[Row], write: bool) -> Result<(), Failure> {
     let lives: Vec<_> = rows.iter().filter(|row| row.lives()).collect();
     let refused = rows.iter().filter(|row| matches!(row.end, End::Refused(..))).count();
-    let alone = rows.iter().filter(|row| matches!(row.end, End::Refused(_, Some(Verdict::Passed(_))))).count();
+    let alone =
+        rows.iter().filter(|row| matches!(row.end, End::Refused(_, Some(Verdict::Passed(_))))).count();
     let argued = lives.iter().filter(|row| !row.argued.is_empty()).count();
     let figures = format!(
         "{} mutants: {} killed ({} by a test, {refused} refused by the product itself, {alone} of them by a read-back \

@@ -74,7 +74,9 @@ fn mutants() -> Result<Vec<(String, String, String)>, Failure> {
             mutants.push((format!("{stem}-{what}"), file.clone(), changed.to_string()));
         };
         for list in DENIALS {
-            for (index, entry) in profile.pointer(list).and_then(Value::as_array).into_iter().flatten().enumerate() {
+            for (index, entry) in
+                profile.pointer(list).and_then(Value::as_array).into_iter().flatten().enumerate()
+            {
                 let mut changed = profile.clone();
                 if let Some(list) = changed.pointer_mut(list).and_then(Value::as_array_mut) {
                     list.remove(index);
@@ -86,14 +88,20 @@ fn mutants() -> Result<Vec<(String, String, String)>, Failure> {
             profile.pointer("/syscalls/rules").and_then(Value::as_array).into_iter().flatten().enumerate()
         {
             let mut changed = profile.clone();
-            if let Some(rule) = changed.pointer_mut(&format!("/syscalls/rules/{index}")).and_then(Value::as_object_mut) {
+            if let Some(rule) =
+                changed.pointer_mut(&format!("/syscalls/rules/{index}")).and_then(Value::as_object_mut)
+            {
                 rule.remove("args");
             }
-            add(format!("rule-{index}-{}-unconditional", rule["syscalls"][0].as_str().unwrap_or_default()), changed);
+            add(
+                format!("rule-{index}-{}-unconditional", rule["syscalls"][0].as_str().unwrap_or_default()),
+                changed,
+            );
         }
         for (at, key) in KEYS {
             let mut changed = profile.clone();
-            let there = changed.pointer_mut(at).and_then(Value::as_object_mut).and_then(|map| map.remove(key));
+            let there =
+                changed.pointer_mut(at).and_then(Value::as_object_mut).and_then(|map| map.remove(key));
             if there.is_some() {
                 add(format!("without-{key}"), changed);
             }

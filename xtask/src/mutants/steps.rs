@@ -14,12 +14,23 @@ const fn argued(name: &'static str, change: &'static str, tests: &'static str, w
 /// `gone` leaves a step out; `is(Op)` asks what it is; `at(path)` where; `word` is the plan's text.
 pub(super) const STEPS: &[Mutant] = &[
     step("no-drop-groups", "if is(Op::DropGroups) { gone }", "escape row_40"),
-    step("no-conceal", "if is(Op::Conceal) { gone }", "escape row_6_ row_7_"),
-    step("no-private", "if is(Op::Private) { gone }", "escape row_37"),
+    step("no-conceal", "if is(Op::Conceal) { gone }", "escape init_is_in_a_session init_cannot_be_dumped"),
+    argued(
+        "no-private",
+        "if is(Op::Private) { gone }",
+        "escape row_37",
+        "a mount namespace of another user namespace is a slave of the host's from its birth (mount_namespaces(7)): nothing \
+         goes out; what could come in stands below the host's root, which is let go; and each mount of ours is made private \
+         by itself, which is killed as mounts-share-events",
+    ),
     step("no-own-proc", "if is(Op::Proc) { gone }", "conformance only_the_sandboxes_own_processes"),
     step("no-leave-host", "if is(Op::LeaveHost) { gone }", "escape the_hosts_root_is_gone"),
     step("no-seal", "if is(Op::Seal) && at(b\"/\") { gone }", "escape the_root_and_dev_are_read_only"),
-    step("no-seal-of-dev", "if is(Op::Seal) && at(b\"/dev\") { gone }", "escape the_root_and_dev_are_read_only"),
+    step(
+        "no-seal-of-dev",
+        "if is(Op::Seal) && at(b\"/dev\") { gone }",
+        "escape the_root_and_dev_are_read_only",
+    ),
     step("no-hostname", "if is(Op::Hostname) { gone }", "conformance the_host_name_is"),
     step("no-max-user-namespaces", "if is(Op::NoUserNamespaces) { gone }", "escape row_42_no_further"),
     step("no-keyring", "if is(Op::Keyring) { gone }", "escape the_sandboxes_keyring"),
@@ -50,11 +61,23 @@ pub(super) const STEPS: &[Mutant] = &[
     step("no-core-limit", "if is(Op::Limit) && step.a == 4 { gone }", "conformance no_core_file"),
     step("no-nofile-limit", "if is(Op::Limit) && step.a == 7 { gone }", "conformance row_74"),
     step("no-file-size-limit", "if is(Op::Limit) && step.a == 1 { gone }", "conformance a_file_grows"),
-    step("no-stack-limit", "if is(Op::Limit) && step.a == 3 { gone }", "conformance limits_are_what_was_asked_for"),
-    step("no-cpu-limit", "if is(Op::Limit) && step.a == 0 { gone }", "escape processor_time_is_a_limit_of_each"),
+    step(
+        "no-stack-limit",
+        "if is(Op::Limit) && step.a == 3 { gone }",
+        "conformance limits_are_what_was_asked_for",
+    ),
+    step(
+        "no-cpu-limit",
+        "if is(Op::Limit) && step.a == 0 { gone }",
+        "escape processor_time_is_a_limit_of_each",
+    ),
     step("no-pids-limit", "if is(Op::Limit) && step.a == 6 { gone }", "conformance without_a_cgroup"),
     step("no-data-limit", "if is(Op::Limit) && step.a == 2 { gone }", "conformance without_a_cgroup"),
-    step("binds-writable", "if is(Op::Bind) { step.flags &= !mount::READ_ONLY }", "conformance the_system_is_read_only"),
+    step(
+        "binds-writable",
+        "if is(Op::Bind) { step.flags &= !mount::READ_ONLY }",
+        "conformance the_system_is_read_only",
+    ),
     step("binds-not-recursive", "if is(Op::Bind) { step.flags &= !mount::RECURSIVE }", "escape row_31"),
     step("binds-with-devices", "if is(Op::Bind) { step.flags &= !mount::NO_DEVICES }", "escape row_101"),
     step(
@@ -62,19 +85,43 @@ pub(super) const STEPS: &[Mutant] = &[
         "if is(Op::Again) { step.flags &= !mount::READ_ONLY }",
         "conformance what_steers_tools_is_read_only",
     ),
-    step("no-pins", "if is(Op::Again) && step.path != 0 && text(step.path) == text(step.text) { gone }", "escape row_26"),
-    step("no-covers", "if is(Op::Again) && text(step.text).starts_with(b\"/.ringfence\") { gone }", "conformance a_denied_file"),
-    step("covers-executable", "if is(Op::Again) { step.flags &= !mount::NO_EXEC }", "escape every_mount_has_its_flags"),
+    step(
+        "no-pins",
+        "if is(Op::Again) && step.path != 0 && text(step.path) == text(step.text) { gone }",
+        "escape row_26",
+    ),
+    step(
+        "no-covers",
+        "if is(Op::Again) && text(step.text).starts_with(b\"/.ringfence\") { gone }",
+        "conformance a_denied_file",
+    ),
+    step(
+        "covers-executable",
+        "if is(Op::Again) { step.flags &= !mount::NO_EXEC }",
+        "escape every_mount_has_its_flags",
+    ),
     step(
         "memory-executable",
         "if is(Op::Tmpfs) { step.flags &= !mount::NO_EXEC }",
         "conformance nothing_that_the_program_writes_is_executed",
     ),
-    step("memory-with-devices", "if is(Op::Tmpfs) { step.flags &= !mount::NO_DEVICES }", "escape every_mount_has_its_flags"),
+    step(
+        "memory-with-devices",
+        "if is(Op::Tmpfs) { step.flags &= !mount::NO_DEVICES }",
+        "escape every_mount_has_its_flags",
+    ),
     step("memory-without-size", "if is(Op::Tmpfs) { step.a = 0 }", "escape row_73"),
     step("no-proc-sys-pin", "if is(Op::Again) && at(b\"/proc/sys\") { gone }", "escape row_65"),
-    step("groups-are-not-asked-for", "if is(Op::DropGroups) || is(Op::VerifyProcess) { gone }", "escape row_40"),
-    step("landlock-scope-abstract", "if is(Op::LandlockRuleset) { step.b &= !1 }", "escape row_62_abstract_sockets_of_the_host_are_out_of_reach_with"),
+    step(
+        "groups-are-not-asked-for",
+        "if is(Op::DropGroups) || is(Op::VerifyProcess) { gone }",
+        "escape row_40",
+    ),
+    step(
+        "landlock-scope-abstract",
+        "if is(Op::LandlockRuleset) { step.b &= !1 }",
+        "escape row_62_abstract_sockets_of_the_host_are_out_of_reach_with",
+    ),
     step("landlock-scope-signal", "if is(Op::LandlockRuleset) { step.b &= !2 }", "escape row_59_init"),
     step(
         "landlock-passed-any-way",
