@@ -21,7 +21,7 @@ pub(super) const STEPS: &[Mutant] = &[
         "escape row_37",
         "a mount namespace of another user namespace is a slave of the host's from its birth (mount_namespaces(7)): nothing \
          goes out; what could come in stands below the host's root, which is let go; and each mount of ours is made private \
-         by itself, which is killed as mounts-share-events",
+         by itself, which is killed as mounts-share-events; where PID 1 has no user namespace of its own a step reads it back",
     ),
     step("no-own-proc", "if is(Op::Proc) { gone }", "conformance only_the_sandboxes_own_processes"),
     step("no-leave-host", "if is(Op::LeaveHost) { gone }", "escape the_hosts_root_is_gone"),
