@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ringfence_init::sys::{self, Fd, monotonic_ns};
 use ringfence_init::wire::{Command, CommandKind, Message as _, Record, RecordKind, fault};
 use ringfence_policy::{
-    Beyond, Event, Exit, Guarantee, Happened, OutputLimit, Problem, Reason, Status, Usage,
+    Beyond, Denial, Event, Exit, Guarantee, Happened, OutputLimit, Problem, Reason, Status, Usage,
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -20,6 +20,7 @@ use crate::cgroup::{Account, Cgroup};
 use crate::diagnose;
 use crate::errno;
 use crate::host::Descent;
+use crate::observe::Observer;
 use crate::plan::Plan;
 use crate::pump::Pump;
 use crate::relay::{Relay, readable, timespec};
@@ -80,6 +81,8 @@ pub struct Ending {
     pub error: Option<Problem>,
     /// What was used, when the program ran.
     pub usage: Option<Usage>,
+    /// What was refused, where that was collected.
+    pub denials: Option<Vec<Denial>>,
     /// PID 1 read the sandbox's state back before the program ran.
     pub verified: bool,
 }
@@ -101,6 +104,8 @@ pub struct Running {
     /// A signal has stopped the program, and this process is yet to follow.
     pub(crate) stopped: bool,
     watcher: Watcher,
+    /// Who is asked about refusals, where that is collected.
+    observer: Option<Observer>,
     cancellations: Vec<Cancellation>,
     /// The caller's standard input, when the run ends with it, until it was closed.
     input: Option<OwnedFd>,
@@ -135,6 +140,7 @@ impl Running {
         plan: Plan,
         cgroup: Option<Box<dyn Cgroup>>,
         begun_ns: u64,
+        observer: Option<Observer>,
     ) -> Self {
         Self {
             process,
@@ -148,6 +154,7 @@ impl Running {
             master_came: false,
             stopped: false,
             watcher: Watcher::default(),
+            observer,
             cancellations: Vec::new(),
             input: None,
             input_closed: false,
@@ -363,6 +370,7 @@ impl Running {
         let cancelled_at: Vec<_> = words.filter_map(|word| put(Some(readable(word)))).collect();
         // Nothing is read from it: its other side's end is said whatever it still holds (poll(2)).
         let input_at = put(self.input.as_ref().map(|file| PollFd::new(file, PollFlags::RDHUP)));
+        let news_at = self.observer.as_ref().and_then(|observer| put(Some(readable(observer))));
         let first_pump = files.len();
         let active = self.relay.watch(&mut files);
         let some = match poll(&mut files, timeout.map(timespec).as_ref()) {
@@ -389,6 +397,9 @@ impl Running {
         if look.is_some() {
             self.look_at_terminal();
         }
+        if is_ready(news_at) {
+            self.tell_news();
+        }
         if ready[0] {
             self.read_record();
         } else if ready[1] {
@@ -398,6 +409,12 @@ impl Running {
         }
         self.follow_stop(signals);
         some
+    }
+
+    /// Tells of what was refused for the first time.
+    fn tell_news(&mut self) {
+        let news = self.observer.as_ref().map(Observer::news).unwrap_or_default();
+        news.into_iter().for_each(|denial| self.tell(Happened::Violation(denial)));
     }
 
     /// Nothing can be supervised without poll: the sandbox ends rather than go on unwatched.
@@ -483,6 +500,8 @@ impl Running {
     /// Everything is over: reaps, reads what the program left, judges.
     fn finish(&mut self) -> Ending {
         self.check_output();
+        self.observer.as_mut().into_iter().for_each(Observer::finish);
+        self.tell_news();
         // Read when nothing is used any more, and removed.
         let cgroup = self.cgroup.take();
         let account =
@@ -507,7 +526,9 @@ impl Running {
             }
         };
         self.tell(Happened::Ended { exit: exit.clone() });
-        Ending { exit, error, usage, verified: self.ready }
+        let denials =
+            self.observer.as_ref().map(|observer| observer.denials(verdict::denials(&self.plan, &exit)));
+        Ending { exit, error, usage, denials, verified: self.ready }
     }
 
     /// PID 1 ended, and has not said how the program did.
@@ -539,7 +560,11 @@ impl Running {
     fn judge(&self, record: &Record, account: &Account) -> (Exit, Option<Problem>, Option<Usage>) {
         let usage = self.usage(record, account);
         let asked = Asked { to_end: self.asked_to_end, by_input: self.input_closed };
-        let exit = verdict::judge(&self.plan, record, account, &usage, &self.relay.meter, asked);
+        let mut exit = verdict::judge(&self.plan, record, account, &usage, &self.relay.meter, asked);
+        let ended = self.observer.as_ref().is_some_and(Observer::ended_the_program);
+        if ended && exit.reason == Reason::Signalled {
+            exit.reason = Reason::Violation;
+        }
         (exit, None, Some(usage))
     }
 
