@@ -72,8 +72,11 @@ impl View {
         let kind = FileType::from_raw_mode(fstat(file).ok()?.st_mode);
         let changes = matches!(kind, FileType::RegularFile | FileType::Directory);
         match want {
-            Want::Write | Want::WriteOrMake if changes && is_read_only(file) => {
-                Some(self.read_only(resolved.clone(), &resolved))
+            Want::Write if changes && is_read_only(file) => Some(self.read_only(resolved.clone(), &resolved)),
+            // Who would make it may make others beside it: a journal, a temporary file.
+            Want::WriteOrMake if changes && is_read_only(file) => {
+                let folder = self.folder_of(&resolved);
+                Some(self.read_only(resolved, &folder))
             }
             Want::Remove => {
                 let parent = self.open(path.parent()?, false).ok()?;
@@ -96,6 +99,9 @@ impl View {
         let makes = matches!(want, Want::Make | Want::MakeFolder | Want::WriteOrMake);
         if !makes {
             let host = fs::symlink_metadata(path).ok()?;
+            // A link that is shown, to something that is not.
+            let real = self.open(path, true).ok().and_then(|_| fs::canonicalize(path).ok());
+            let path = real.as_deref().unwrap_or(path);
             let allow_with = if want == Want::Remove || want == Want::Write {
                 Some(remedy::grant("--rw", path))
             } else if host.file_type().is_socket() {
@@ -137,6 +143,12 @@ impl View {
             })
         };
         Finding { why: "read-only", answer: "EROFS", resolved: Some(resolved), allow_with, there: true }
+    }
+
+    /// The folder of a file, where that is of the same grant; else the file.
+    fn folder_of(&self, file: &Path) -> PathBuf {
+        let granted_alone = self.layout.at(file).is_some();
+        file.parent().filter(|_| !granted_alone).unwrap_or(file).to_owned()
     }
 
     /// Nothing of the host's stands there.

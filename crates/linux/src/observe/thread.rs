@@ -36,7 +36,7 @@ mod weight {
     pub(super) const LOOK: i32 = 150;
     pub(super) const QUESTION: i32 = 60;
     pub(super) const NAMED_IN_THE_COMMAND: i32 = 350;
-    pub(super) const SETTINGS: i32 = -300;
+    pub(super) const SETTINGS: i32 = -350;
 }
 
 pub(super) struct Thread {
@@ -236,10 +236,10 @@ impl Thread {
         let mut denial = Denial::new(DenialKind::Syscall, words::call(name, &call.arguments), weight);
         denial.arguments = words::arguments(caller, name, &call.arguments);
         denial.answer = Some(answer.to_owned());
-        denial.allow_with = if name == "fork" || name == "vfork" || name == "clone" && answer == "EAGAIN" {
-            Some("--pids 100".to_owned())
-        } else {
-            remedy::syscall(&self.filter, name, call.number.cast_unsigned(), &call.arguments)
+        // The policy would let it make a process, and the limit of them is one.
+        denial.allow_with = match answer {
+            "EAGAIN" if matches!(name, "fork" | "vfork" | "clone") => Some("--pids 100".to_owned()),
+            _ => remedy::syscall(&self.filter, name, call.number.cast_unsigned(), &call.arguments),
         };
         by(denial, caller, name)
     }
@@ -331,7 +331,9 @@ impl Thread {
         };
         let named = self.words.iter().any(|word| is_of_word(word, path));
         let named = if named { weight::NAMED_IN_THE_COMMAND } else { 0 };
-        let settings = ["/etc", "/sys", "/run", "/dev"].iter().any(|folder| path.starts_with(folder))
+        let settings = ["/etc", "/sys", "/run", "/dev", "/usr/share/locale", "/usr/lib/locale"]
+            .iter()
+            .any(|folder| path.starts_with(folder))
             || self.home.as_ref().is_some_and(|home| is_setting(home, path));
         base + named + if settings && named == 0 { weight::SETTINGS } else { 0 }
     }

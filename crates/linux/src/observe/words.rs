@@ -26,17 +26,15 @@ fn number(mask: u64, value: u64) -> String {
 /// The call, with what makes it one that is refused.
 pub(super) fn call(name: &str, arguments: &[u64; 6]) -> String {
     let low = |at: usize| arguments[at] as u32;
-    match name {
-        "socket" | "socketpair" => format!("{name} of {}", family(low(0))),
-        "ioctl" => format!("{name} {}", request(low(1))),
-        "prctl" | "fcntl" | "keyctl" | "ptrace" | "personality" => {
-            format!("{name} {}", low(usize::from(name == "fcntl")))
-        }
-        "clone" if low(0) & NAMESPACES != 0 => {
-            format!("{name} with new namespaces ({:#x})", low(0) & NAMESPACES)
-        }
-        _ => name.to_owned(),
-    }
+    let particular = match name {
+        "socket" | "socketpair" => format!(" of {}", family(low(0))),
+        "ioctl" => format!(" {}", request(low(1))),
+        "fcntl" => format!(" {}", low(1)),
+        "prctl" | "keyctl" | "ptrace" | "personality" => format!(" {}", low(0)),
+        "clone" if low(0) & NAMESPACES != 0 => format!(" with new namespaces {:#x}", low(0) & NAMESPACES),
+        _ => String::new(),
+    };
+    format!("system call {name}{particular}")
 }
 
 /// The number of a call, as a name.
@@ -88,11 +86,11 @@ mod tests {
     #[test]
     fn a_call_says_what_makes_it_special() {
         let of = |name, first: u64, second: u64| call(name, &[first, second, 0, 0, 0, 0]);
-        assert_eq!(of("socket", 38, 0), "socket of AF_ALG");
-        assert_eq!(of("socket", 77, 0), "socket of family 77");
-        assert_eq!(of("ioctl", 0, 0x5412 | 1 << 40), "ioctl TIOCSTI");
-        assert_eq!(of("clone", 0x1000_0011, 0), "clone with new namespaces (0x10000000)");
-        assert_eq!(of("mount", 1, 2), "mount");
+        assert_eq!(of("socket", 38, 0), "system call socket of AF_ALG");
+        assert_eq!(of("socket", 77, 0), "system call socket of family 77");
+        assert_eq!(of("ioctl", 0, 0x5412 | 1 << 40), "system call ioctl TIOCSTI");
+        assert_eq!(of("clone", 0x1000_0011, 0), "system call clone with new namespaces 0x10000000");
+        assert_eq!(of("mount", 1, 2), "system call mount");
     }
 
     #[test]
