@@ -1,6 +1,6 @@
 //! `--explain`: the few lines that a person needs after a run.
 
-use ringfence::policy::{Denial, Policy, Reason, Report};
+use ringfence::policy::{Denial, DenialKind, Policy, Reason, Report};
 
 use crate::endings;
 
@@ -30,9 +30,8 @@ pub(crate) fn lines(report: &Report, policy: &Policy) -> Vec<String> {
     }
     let mut lines = vec![format!("{ending}; refused, the likeliest cause first:")];
     lines.extend(denials.iter().take(told.min(MOST)).map(line));
-    if denials.len() > told.min(MOST) {
-        let more = denials.len() - told.min(MOST);
-        lines.push(format!("  and {more} more, less likely: `violations` of --report FILE lists them"));
+    if told > MOST {
+        lines.push(format!("  and {} more: `violations` of --report FILE lists them", told - MOST));
     }
     lines
 }
@@ -43,7 +42,9 @@ fn line(denial: &Denial) -> String {
     let change = match &denial.allow_with {
         Some(flag) if flag.starts_with("--") => format!("allow it with {flag}"),
         Some(line) => format!("allow it with this in a profile: {line}"),
-        None => "nothing allows it".to_owned(),
+        None if denial.kind == DenialKind::Syscall => "no policy allows it".to_owned(),
+        None if denial.answer.as_deref() == Some("EACCES") => "a denial stays".to_owned(),
+        None => "no flag allows it".to_owned(),
     };
     format!("  {}{answer}{times}; {change}", denial.what)
 }
@@ -51,7 +52,7 @@ fn line(denial: &Denial) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringfence::policy::{DenialKind, Usage};
+    use ringfence::policy::Usage;
 
     fn report(code: i32, denials: Vec<Denial>) -> Report {
         let mut report = Report::begin("i".to_owned(), Vec::new(), None, String::new());
@@ -74,7 +75,9 @@ mod tests {
             said(1, &[("read /x: not shown", 400, Some("--ro /x")), ("look /y: not shown", 10, None)]);
         assert_eq!(lines[0], "exit 1; refused, the likeliest cause first:");
         assert_eq!(lines[1], "  read /x: not shown; allow it with --ro /x");
-        assert_eq!(lines[2], "  and 1 more, less likely: `violations` of --report FILE lists them");
+        assert_eq!(lines.len(), 2, "what was only looked for is left out");
+        let many = said(1, &[("a", 400, None), ("b", 400, None), ("c", 400, None)].repeat(3));
+        assert_eq!(many[9], "  and 1 more: `violations` of --report FILE lists them");
     }
 
     #[test]

@@ -89,7 +89,8 @@ const LIMIT: [i32; 2] = [900, 550];
 pub(crate) fn denials(plan: &Plan, exit: &Exit) -> Vec<Denial> {
     let limits = &plan.limits;
     let mut met: Vec<_> = exit.exceeded.iter().map(|met| (met.limit.clone(), met.allowed)).collect();
-    if exit.signal == Some(libc::SIGXFSZ) {
+    // A shell says by its status how its child ended.
+    if exit.signal == Some(libc::SIGXFSZ) || exit.code == Some(128 + libc::SIGXFSZ) {
         met.extend(limits.file_size.map(|size| ("file-size".to_owned(), size.0)));
     }
     let ended = !matches!(exit.reason, Reason::Exited);

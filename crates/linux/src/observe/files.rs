@@ -2,8 +2,10 @@
 //!
 //! For describing only. The kernel itself decides, under the sandbox's mounts and Landlock.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
@@ -175,7 +177,13 @@ fn hidden(resolved: Option<PathBuf>) -> Finding {
 
 /// Where an open file is, in its own mount namespace.
 fn resolved(file: &OwnedFd) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+    let path = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+    // What covers a path has no name any more (proc_pid_fd(5)).
+    let gone = path.as_os_str().as_bytes().strip_suffix(b" (deleted)");
+    match gone.filter(|_| fstat(file).is_ok_and(|stat| stat.st_nlink == 0)) {
+        Some(bytes) => Some(PathBuf::from(OsStr::from_bytes(bytes))),
+        None => Some(path),
+    }
 }
 
 fn is_read_only(file: &OwnedFd) -> bool {
