@@ -68,8 +68,8 @@ const COMMANDS: [Command; 8] = [
     },
     Command {
         name: "kernels",
-        options: "[--cache DIR] [--suite SUITE] [--systemd]",
-        summary: "the limits on an emulated machine with cgroup v2 alone; with systemd too",
+        options: "[--cache DIR] [--suite SUITE] [--systemd | --minimal]",
+        summary: "the limits on an emulated machine with cgroup v2 alone; with systemd too; or the smallest host",
         run: kernels::run,
     },
 ];
