@@ -155,3 +155,53 @@ fn a_program_goes_on_though_its_caller_does_not_wait() {
     assert!(text.contains("root"), "{text}");
     assert_eq!(child.wait().exit.code, Some(0));
 }
+
+#[test]
+fn asynchronous_code_reads_them_as_a_stream() {
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let mut request = ringfence::Request::new(["/bin/sh", "-c", "cat /etc/shadow /none-such; exit 5"]);
+    request.violations = Some(sender);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let (output, told) = runtime.block_on(async {
+        let cancellation = ringfence::Cancellation::new().unwrap();
+        let run = ringfence::execute(request, Policy::builtin("default").unwrap(), &cancellation);
+        let read = async {
+            let mut told = Vec::new();
+            while let Some(denial) = receiver.recv().await {
+                told.push(denial);
+            }
+            told
+        };
+        // No macro of tokio's: the reader is done when the run has let go of its end.
+        let output = run.await;
+        (output.unwrap(), read.await)
+    });
+    assert_eq!(output.report.exit.code, Some(5));
+    let shadow = told.iter().find(|denial| denial.path.as_deref() == Some("/etc/shadow"));
+    assert_eq!(shadow.unwrap_or_else(|| panic!("{told:#?}")).allow_with.as_deref(), Some("--ro /etc/shadow"));
+}
+
+/// As row 104: nothing of the caller's forked copy reaches the sandbox.
+#[test]
+fn a_forked_copy_that_drops_the_handle_changes_nothing() {
+    let scene = Scene::new();
+    let mut command = Sandbox::new(Policy::builtin("default").unwrap()).command("/bin/sh");
+    command.args(["-c", "read x; cat /etc/passwd >/dev/null && echo $x"]);
+    command.current_dir(scene.path("here")).explain(true).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // SAFETY: the copy drops the handle, which makes system calls only, and ends without running anything else.
+    let copy = unsafe { libc::fork() };
+    if copy == 0 {
+        drop(child);
+        // SAFETY: ends this copy at once.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: room for one status; the copy is our child.
+    assert_eq!(unsafe { libc::waitpid(copy, &raw mut status, 0) }, copy);
+    use std::io::{Read as _, Write as _};
+    child.stdin.take().unwrap().write_all(b"alive\n").unwrap();
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!((child.wait().exit.code, text.as_str()), (Some(0), "alive\n"));
+}

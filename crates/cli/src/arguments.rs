@@ -214,6 +214,10 @@ pub(crate) struct PlanArguments {
     #[arg(long, help_heading = "What is said")]
     pub(crate) json: bool,
 
+    /// Plan a run that says what was refused
+    #[arg(long, help_heading = "What is said")]
+    pub(crate) explain: bool,
+
     /// Leave a file open that the caller has open under this number: no folder, no terminal (repeatable)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(3..=1023))]
     #[arg(help_heading = "Streams")]

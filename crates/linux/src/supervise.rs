@@ -370,7 +370,8 @@ impl Running {
         let cancelled_at: Vec<_> = words.filter_map(|word| put(Some(readable(word)))).collect();
         // Nothing is read from it: its other side's end is said whatever it still holds (poll(2)).
         let input_at = put(self.input.as_ref().map(|file| PollFd::new(file, PollFlags::RDHUP)));
-        let news_at = self.observer.as_ref().and_then(|observer| put(Some(readable(observer))));
+        let observer = self.observer.as_ref().filter(|_| self.started_ns.is_some());
+        let news_at = observer.and_then(|observer| put(Some(readable(observer))));
         let first_pump = files.len();
         let active = self.relay.watch(&mut files);
         let some = match poll(&mut files, timeout.map(timespec).as_ref()) {

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use ringfence_policy::{Denial, Denials, Guarantee, Network, Policy, Problem, Violation};
 use ringfence_seccomp::Filter;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, eventfd, poll};
 
 use crate::filter::{asking, rules};
 use crate::plan::Plan;
@@ -71,6 +71,9 @@ impl Plan {
                 *step = Step::FilterAsked { program: program.clone(), summary: std::mem::take(summary) };
             }
         }
+        for row in self.receipt.iter_mut().filter(|row| row.guarantee == Guarantee::KernelSurface) {
+            row.detail.push_str("; the supervisor answers the calls that it refuses, and tells of them");
+        }
         self.observed = Some(Observed { filter, network_off });
         Ok(self)
     }
@@ -112,6 +115,10 @@ impl Shared {
     }
 }
 
+fn own_id() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
+}
+
 fn say(event: &OwnedFd) {
     // A counter of 64 bits does not fill up.
     let _said_already_is_fine = rustix::io::write(event, &1_u64.to_ne_bytes());
@@ -121,6 +128,7 @@ fn say(event: &OwnedFd) {
 #[derive(Debug)]
 pub(crate) struct Observer {
     shared: Arc<Shared>,
+    owner: i32,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -143,7 +151,7 @@ impl Observer {
         // Signals are for the caller's own threads.
         let thread = crate::launch::with_signals_blocked(|| builder.spawn(move || thread.run()));
         let thread = thread.map_err(crate::errno::error)??;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, owner: own_id(), thread: Some(thread) })
     }
 
     /// What was refused for the first time since this was asked last.
@@ -159,8 +167,7 @@ impl Observer {
         let Some(thread) = self.thread.take() else { return };
         let end = std::time::Instant::now() + LAST_WAIT;
         while !thread.is_finished() && std::time::Instant::now() < end {
-            let mut file = [PollFd::new(&self.shared.news, PollFlags::IN)];
-            let _looked_at_again = poll(&mut file, Some(&timespec(Duration::from_millis(10))));
+            let _time_passes = poll(&mut [], Some(&timespec(Duration::from_micros(200))));
         }
         if thread.is_finished() {
             let _its_panic_was_reported = thread.join();
@@ -183,7 +190,10 @@ impl Observer {
 
 impl Drop for Observer {
     fn drop(&mut self) {
-        say(&self.shared.over);
+        // A forked copy of the caller has no such thread, and its words are heard by the caller's.
+        if self.owner == own_id() {
+            say(&self.shared.over);
+        }
     }
 }
 

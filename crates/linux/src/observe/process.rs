@@ -69,7 +69,8 @@ impl Caller {
 
     /// The lines of its status.
     pub(super) fn status(self) -> Status {
-        Status(fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap_or_default())
+        let text = fs::read(format!("/proc/{}/status", self.0)).unwrap_or_default();
+        Status(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Does somebody listen on a port in its network namespace?
