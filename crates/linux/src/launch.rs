@@ -16,8 +16,9 @@ use crate::identity::Writer;
 use crate::image::above_streams;
 use crate::observe::Observer;
 use crate::plan::{Plan, clone_flag};
+use crate::process::Process;
 use crate::stack::GuardedStack;
-use crate::supervise::{Process, Running, send};
+use crate::supervise::{Running, send};
 use crate::{cgroup, diagnose, encode, errno, idmap, image, look};
 
 /// The open files that a program starts with.

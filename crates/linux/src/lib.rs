@@ -24,6 +24,7 @@ mod observe;
 mod passed;
 mod plan;
 mod probe;
+mod process;
 mod pump;
 mod receipt;
 mod relay;

@@ -13,6 +13,7 @@ mod network;
 mod process;
 mod remedy;
 mod thread;
+mod told;
 mod words;
 
 use std::io;
@@ -89,6 +90,8 @@ struct Book {
     killed: Vec<i32>,
     /// The process that executed the program.
     program: Option<i32>,
+    /// Why nobody listens any more though somebody may ask.
+    lost: Option<i32>,
 }
 
 /// What the two threads share.
@@ -104,6 +107,11 @@ struct Shared {
 impl Shared {
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lose(&self, errno: i32) {
+        self.book().lost = Some(errno);
+        say(&self.news);
     }
 
     fn add(&self, denial: Denial) {
@@ -154,11 +162,20 @@ impl Observer {
         Ok(Self { shared, owner: own_id(), thread: Some(thread) })
     }
 
-    /// What was refused for the first time since this was asked last.
-    pub(crate) fn news(&self) -> Vec<Denial> {
+    /// The word that there is news was heard.
+    pub(crate) fn hear(&self) {
         let mut count = [0_u8; 8];
         let _nothing_new_is_fine = rustix::io::read(&self.shared.news, &mut count);
+    }
+
+    /// What was refused for the first time since this was asked last.
+    pub(crate) fn news(&self) -> Vec<Denial> {
         std::mem::take(&mut self.shared.book().news)
+    }
+
+    /// The error by which the observer ended while the program may still ask: it gets ENOSYS from then on.
+    pub(crate) fn lost(&self) -> Option<i32> {
+        self.shared.book().lost
     }
 
     /// Everything has ended: waits for the last description.

@@ -53,6 +53,8 @@ pub(super) struct Thread {
     view: Option<View>,
     /// The program's own exec was let through.
     executed: bool,
+    /// Nobody listens any more.
+    lost: bool,
     /// Processes that a signal ends, if they do not see to it that it does not.
     dying: Vec<(Instant, i32, OwnedFd)>,
 }
@@ -80,6 +82,7 @@ impl Thread {
             home,
             view: None,
             executed: false,
+            lost: false,
             dying: Vec::new(),
         }
     }
@@ -95,7 +98,7 @@ impl Thread {
         let next = self.dying.iter().map(|(at, ..)| at.saturating_duration_since(Instant::now())).min();
         match poll(&mut files, next.map(timespec).as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return false,
+            Err(errno) => return self.lose(errno.raw_os_error()),
         }
         let [over, ready] = [files[0].revents(), files[1].revents()];
         self.kill_the_dying();
@@ -111,7 +114,17 @@ impl Thread {
 
     fn take_listener(&mut self) -> bool {
         let Some(socket) = self.socket.take() else { return false };
-        let Ok((_, Some(file))) = sys::receive(Fd(socket.as_raw_fd()), &mut [0]) else { return false };
+        let mut came = sys::receive(Fd(socket.as_raw_fd()), &mut [0]);
+        if matches!(came, Ok((_, None)) | Err(Errno(libc::EINTR))) {
+            // An end is an end whenever it is asked for.
+            came = sys::receive(Fd(socket.as_raw_fd()), &mut [0]);
+        }
+        let file = match came {
+            Ok((_, Some(file))) => file,
+            // The set-up ended before there was one, and says why itself.
+            Ok((_, None)) => return false,
+            Err(Errno(errno)) => return self.lose(errno),
+        };
         // SAFETY: the kernel has just given us this descriptor, and nobody else knows its number.
         self.listener = Some(unsafe { OwnedFd::from_raw_fd(file.0) });
         true
@@ -126,7 +139,7 @@ impl Thread {
             Ok(call) => call,
             // It was interrupted before it could be read.
             Err(Errno(libc::ENOENT | libc::EINTR)) => return true,
-            Err(_) => return false,
+            Err(Errno(errno)) => return self.lose(errno),
         };
         let caller = Caller(call.process.cast_signed());
         let said = match call.architecture {
@@ -141,23 +154,49 @@ impl Thread {
             Said::Errno(number) => self.refuse(caller, &call, number),
             Said::Kill => self.end(caller, &call),
         }
-        true
+        !self.lost
+    }
+
+    /// Nobody listens from now on.
+    fn lose(&mut self, errno: i32) -> bool {
+        self.lost = true;
+        self.shared.lose(errno);
+        false
+    }
+
+    /// Did the answer arrive? Not where its caller is gone; and where the kernel would not take it, or lied, the
+    /// caller would wait for ever: then nobody listens any more, and the kernel itself refuses.
+    fn arrived(&mut self, call: &Notification, sent: Result<(), Errno>) -> bool {
+        match sent {
+            Ok(()) if !sys::still_waits(self.fd(), call.id) => true,
+            Err(Errno(libc::ENOENT)) => false,
+            Ok(()) => self.lose(libc::EPROTO),
+            Err(Errno(errno)) => self.lose(errno),
+        }
     }
 
     /// The call goes on as it was made: the kernel decides.
-    fn go_on(&self, call: &Notification) -> bool {
-        sys::let_continue(self.fd(), call.id).is_ok()
+    fn go_on(&mut self, call: &Notification) -> bool {
+        let sent = sys::let_continue(self.fd(), call.id);
+        self.arrived(call, sent)
+    }
+
+    /// The call is not made, and answers this error.
+    fn answer(&mut self, call: &Notification, number: i32) -> bool {
+        let sent = sys::refuse(self.fd(), call.id, number);
+        self.arrived(call, sent)
     }
 
     fn pass(&mut self, caller: Caller, call: &Notification) {
         if !self.executed {
             return self.execute_once(caller, call);
         }
+        // Looked at while the caller waits: its mounts go when it does.
         let seen = self.see(caller, words::name(call.number), &call.arguments);
+        let denial = self.describe(caller, call, seen);
         let sure = sys::still_waits(self.fd(), call.id);
-        let went_on = self.go_on(call);
-        if sure && went_on {
-            self.describe(caller, call, seen);
+        if let (true, true, Some(denial)) = (self.go_on(call), sure, denial) {
+            self.shared.add(denial);
         }
     }
 
@@ -176,16 +215,15 @@ impl Thread {
         self.shared.book().program = status.number("Tgid");
     }
 
-    fn refuse(&self, caller: Caller, call: &Notification, number: u16) {
+    fn refuse(&mut self, caller: Caller, call: &Notification, number: u16) {
         let denial = self.of_call(caller, call, &error(number), weight::CALL);
         let sure = sys::still_waits(self.fd(), call.id);
-        let refused = sys::refuse(self.fd(), call.id, i32::from(number)).is_ok();
-        if sure && refused {
+        if self.answer(call, i32::from(number)) && sure {
             self.shared.add(denial);
         }
     }
 
-    fn record(&self, caller: Caller, call: &Notification, answer: &str) {
+    fn record(&mut self, caller: Caller, call: &Notification, answer: &str) {
         let denial = self.of_call(caller, call, answer, weight::QUESTION);
         if self.go_on(call) {
             self.shared.add(denial);
@@ -205,7 +243,7 @@ impl Thread {
         if let Some(process) = process {
             self.signal(&status, group, process);
         }
-        let _it_is_dying = sys::refuse(self.fd(), call.id, libc::EPERM);
+        let _it_is_dying = self.answer(call, libc::EPERM);
     }
 
     fn signal(&mut self, status: &Status, group: i32, process: OwnedFd) {
@@ -281,23 +319,18 @@ impl Thread {
         })
     }
 
-    fn describe(&self, caller: Caller, call: &Notification, seen: Seen) {
+    fn describe(&self, caller: Caller, call: &Notification, seen: Seen) -> Option<Denial> {
         let name = words::name(call.number);
-        let denial = match seen {
+        let mut denial = match seen {
             Seen::Nothing => None,
             Seen::Address(address, own) => self.of_address(caller, address, own),
-            Seen::File { named, absolute, want, link } => {
-                let only_asks = name.starts_with("access") || name.starts_with("faccessat");
-                self.of_file(&named, &absolute, want, link).map(|mut denial| {
-                    denial.weight -= if only_asks { weight::LOOK } else { 0 };
-                    denial
-                })
-            }
-        };
-        if let Some(mut denial) = denial {
-            denial.arguments = words::arguments(caller, name, &call.arguments);
-            self.shared.add(by(denial, caller, name));
+            Seen::File { named, absolute, want, link } => self.of_file(&named, &absolute, want, link),
+        }?;
+        if name == "access" || name.starts_with("faccessat") {
+            denial.weight -= weight::LOOK;
         }
+        denial.arguments = words::arguments(caller, name, &call.arguments);
+        Some(by(denial, caller, name))
     }
 
     fn of_file(&self, named: &Path, path: &Path, want: Want, link: bool) -> Option<Denial> {
