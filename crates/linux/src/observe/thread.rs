@@ -1,5 +1,6 @@
 //! The thread that listens.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ringfence_init::abi::Notification;
 use ringfence_init::sys::{self, Errno, Fd};
-use ringfence_policy::{Denial, DenialKind};
+use ringfence_policy::{Denial, DenialKind, Denials};
 use ringfence_seccomp::{Answers, Filter, Said};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -53,6 +54,8 @@ pub(super) struct Thread {
     view: Option<View>,
     /// The program's own exec was let through.
     executed: bool,
+    /// What would allow a call, by its words: found once for each.
+    remedies: BTreeMap<String, Option<String>>,
     /// Nobody listens any more.
     lost: bool,
     /// Processes that a signal ends, if they do not see to it that it does not.
@@ -82,6 +85,7 @@ impl Thread {
             home,
             view: None,
             executed: false,
+            remedies: BTreeMap::new(),
             lost: false,
             dying: Vec::new(),
         }
@@ -267,7 +271,7 @@ impl Thread {
     }
 
     /// A call that the policy's rules are about.
-    fn of_call(&self, caller: Caller, call: &Notification, answer: &str, weight: i32) -> Denial {
+    fn of_call(&mut self, caller: Caller, call: &Notification, answer: &str, weight: i32) -> Denial {
         let name = words::name(call.number);
         let question = weight == weight::CALL && words::is_a_question(name, &call.arguments);
         let weight = if question { weight::QUESTION } else { weight };
@@ -277,9 +281,23 @@ impl Thread {
         // The policy would let it make a process, and the limit of them is one.
         denial.allow_with = match answer {
             "EAGAIN" if matches!(name, "fork" | "vfork" | "clone") => Some("--pids 100".to_owned()),
-            _ => remedy::syscall(&self.filter, name, call.number.cast_unsigned(), &call.arguments),
+            _ => self.remedy(&denial.what, call),
         };
         by(denial, caller, name)
+    }
+
+    fn remedy(&mut self, what: &str, call: &Notification) -> Option<String> {
+        if let Some(known) = self.remedies.get(what) {
+            return known.clone();
+        }
+        // More different ones are not listed.
+        if self.remedies.len() >= Denials::MOST {
+            return None;
+        }
+        let (name, number) = (words::name(call.number), call.number.cast_unsigned());
+        let found = remedy::syscall(&self.filter, name, number, &call.arguments);
+        self.remedies.insert(what.to_owned(), found.clone());
+        found
     }
 
     /// What a watched call names.
