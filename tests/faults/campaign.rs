@@ -147,6 +147,54 @@ fn every_failure_of_a_start_that_explains_is_closed() {
     campaign("explain", &place, &place.reference(&seen), &injections);
 }
 
+/// The same where root can make no user namespace: every call of PID 1 and of the program's process, which have
+/// capabilities of the host's until they are dropped.
+#[test]
+fn every_failure_of_a_start_without_user_namespaces_is_closed() {
+    if !tracing_works() {
+        return;
+    }
+    if !support::is_root() {
+        return support::not_reachable("the rung of root", "this user is not root");
+    }
+    let place = Place::without_user_namespaces();
+    let (seen, recorder) = place.record();
+    assert_eq!(seen.status, 0, "without a failure it runs: {seen:#?}");
+    assert_eq!(seen.report.as_ref().map(|report| &report["rung"]), Some(&"root".into()), "{seen:#?}");
+    let secure_bits = |call: &&inject::Recorded| call.number == libc::SYS_prctl;
+    let child = recorder.calls.get(&Role::Child).into_iter().flatten();
+    assert!(child.filter(secure_bits).count() >= 5, "the calls between clone and exec are seen");
+    let mut injections =
+        if everything() { inject::all(&recorder.calls) } else { inject::sample(&recorder.calls) };
+    injections.retain(|injection| injection.role != Role::Supervisor && injection.role != Role::Holder);
+    // What acts on the host where it is not held, or gives privileges up; the rest is as on the full rung.
+    let acts = [
+        "mount_setattr",
+        "fsmount",
+        "move_mount",
+        "pivot_root",
+        "mount",
+        "umount2",
+        "open_tree",
+        "setgroups",
+        "setresuid",
+        "setresgid",
+        "prctl",
+        "capset",
+        "capget",
+        "sethostname",
+        "setdomainname",
+        "ioctl",
+        "unshare",
+        "statx",
+    ];
+    injections.retain(|injection| {
+        let name = calls::name(injection.call.number);
+        everything() || !injection.every && (injection.role == Role::Child || acts.contains(&name.as_str()))
+    });
+    campaign("root", &place, &place.reference(&seen), &injections);
+}
+
 /// The same for the looks at version managers, environments and what lies around programs.
 #[test]
 fn every_failure_of_a_start_with_toolchains_is_closed() {
@@ -266,11 +314,11 @@ fn no_failure_lets_a_folder_in_as_a_stream() {
     assert!(failures.is_empty(), "{failures:#?}");
 }
 
-fn everything() -> bool {
+pub(crate) fn everything() -> bool {
     std::env::var_os("RINGFENCE_FAULTS").is_some_and(|which| which == "all")
 }
 
-fn campaign(name: &str, place: &Place, reference: &Reference, injections: &[Injection]) {
+pub(crate) fn campaign(name: &str, place: &Place, reference: &Reference, injections: &[Injection]) {
     let begun = Instant::now();
     let mut reasons = BTreeMap::<&str, usize>::new();
     for (_, reason) in injections.iter().filter_map(crate::allowed::after) {
@@ -284,6 +332,7 @@ fn campaign(name: &str, place: &Place, reference: &Reference, injections: &[Inje
     println!("{name}: {} messages name what an error led to instead of it", tally.unnamed);
     let (count, failed) = (injections.len(), tally.failures.len());
     println!("{name}: {count} injections, {failed} failures, {:.1} s", begun.elapsed().as_secs_f64());
+    println!("{name}: {}", tally.line(injections));
     if let Some(path) = std::env::var_os("RINGFENCE_FAULTS_LOG") {
         let mut file = std::fs::File::options().create(true).append(true).open(path).unwrap();
         writeln!(file, "{}", tally.log.join("\n")).unwrap();
@@ -322,6 +371,28 @@ fn run_one(place: &Place, worker: usize, injection: &Injection) -> (Seen, bool) 
 }
 
 impl Tally {
+    /// The figures that count.
+    fn line(&self, injections: &[Injection]) -> String {
+        let points: BTreeSet<_> =
+            injections.iter().map(|i| (i.role, i.call.number, i.call.before, i.every)).collect();
+        let ended = |name: &str| self.ended.values().filter_map(|ended| ended.get(name)).sum::<usize>();
+        let failed = |words: &[&str]| {
+            self.failures.iter().filter(|why| words.iter().any(|word| why.contains(word))).count()
+        };
+        format!(
+            "{} points, {} runs, {} refused, {} ran with the full fingerprint, {} ended with their owner, {} ran with less, \
+             {} leftovers, {} messages that do not name step and errno",
+            points.len(),
+            injections.len(),
+            ended("refused"),
+            ended("ran") + ended("cut"),
+            ended("gone"),
+            failed(&["another fingerprint"]),
+            failed(&["left behind", "alive at its end"]),
+            failed(&["does not name", "no message", "no error in the report"]),
+        )
+    }
+
     fn add(&mut self, injection: &Injection, seen: &Seen, hit: bool, verdict: Result<Ended, String>) {
         let said = seen.stderr.trim().replace('\n', " / ");
         if let (Ok(Ended::Refused), Fault::Errno(errno)) = (&verdict, injection.fault) {

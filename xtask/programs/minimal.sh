@@ -17,12 +17,15 @@ names() {
     case $(refusal "$@") in *"$text"*'status 125') echo named ;; *) refusal "$@" ;; esac
 }
 
-# The kernel's first root cannot be left (pivot_root(2)): that is said, and a root of tmpfs is enough.
+# Older kernels' first root cannot be left (pivot_root(2)): that is said, and a root of tmpfs is enough.
 in_the_first_root() {
     busybox mkdir -p /dev /proc
     busybox mount -t devtmpfs none /dev
     busybox mount -t proc none /proc
-    names 'the root is the initramfs' ringfence run -- /bin/busybox true >/first
+    case $(busybox uname -r) in
+    [0-6].*) names 'the root is the initramfs' ringfence run -- /bin/busybox true ;;
+    *) ringfence run -- /bin/busybox echo named 2>&1 | busybox tail -n 1 ;;
+    esac >/first
     busybox umount /proc
     busybox umount /dev
     busybox mkdir /new

@@ -30,6 +30,7 @@ mod receipt;
 mod relay;
 mod resolve;
 mod rlimits;
+mod rung;
 mod signals;
 #[cfg(test)]
 mod spec;
@@ -40,10 +41,22 @@ mod terminal;
 mod verdict;
 mod why;
 
+/// What fuzz/ reaches, in its own build only.
+#[cfg(fuzzing)]
+pub mod fuzzed {
+    /// What a record of PID 1 makes a person read.
+    pub fn step_failed(
+        plan: &crate::Plan,
+        record: &ringfence_init::wire::Record,
+    ) -> ringfence_policy::Problem {
+        crate::diagnose::step_failed(plan, record)
+    }
+}
+
 pub use cancel::Cancellation;
 pub use cgroup::{Counted, Freezer, counted};
 pub use errno::name as errno_name;
-pub use host::{Descent, Host};
+pub use host::Host;
 pub use launch::{Streams, launch};
 pub use layout::{Layout, Node};
 pub use look::real as real_path;
@@ -53,6 +66,7 @@ pub use plan::{Plan, plan};
 pub use probe::{Found, Mechanism, probe};
 pub use pump::{Pump, Sink, Take, duplicate, pipe, without_waiting};
 pub use resolve::{Request, Resolved, SameFile, Source, Start, is_terminal, resolve};
+pub use rung::Descent;
 pub use signals::{Signals, without_file_size_signal};
 pub use step::Step;
 pub use supervise::{Ending, Running, Tell};
