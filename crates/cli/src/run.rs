@@ -193,7 +193,7 @@ mod tests {
         let policy = Policy::builtin("python-safe").unwrap();
         let place = Place { here: "/srv/x".into(), home: None };
         let line = |reason, code, place| last_line(&report(reason, code), &policy, place);
-        let kept = "folder read-only (--rw .), network off (--net host)";
+        let kept = "folder read-only (--rw .), network off (--net host); --explain says which";
         assert_eq!(line(Reason::Exited, Some(1), Some(&place)), Some(format!("exit 1; {kept}")));
         assert_eq!(line(Reason::Exited, Some(0), Some(&place)), None);
         assert_eq!(line(Reason::Exited, Some(1), None), None);
