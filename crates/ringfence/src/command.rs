@@ -6,8 +6,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ringfence_linux::{
-    Cancellation, Descent, Host, Outer, OwnTerminal, Request, Running, Streams, Tell, check_passed, launch,
-    plan, resolve,
+    Cancellation, Descent, Host, Observe, Outer, OwnTerminal, Request, Running, Streams, Tell, check_passed,
+    launch, plan, resolve,
 };
 use ringfence_policy::{
     Access, Beyond, Event, Guarantee, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size, Tty,
@@ -43,6 +43,7 @@ impl Sandbox {
             environment: None,
             hidden: Vec::new(),
             streams: [Kind::Inherit, Kind::Inherit, Kind::Inherit],
+            observe: Observe::Nothing,
             once: Once::default(),
         }
     }
@@ -76,6 +77,7 @@ pub struct Command {
     environment: Option<BTreeMap<OsString, OsString>>,
     hidden: Vec<PathBuf>,
     streams: [Kind; 3],
+    observe: Observe,
     once: Once,
 }
 
@@ -175,6 +177,16 @@ impl Command {
         self
     }
 
+    /// Collects what is refused (system calls, files, addresses, limits) for the report's `violations`, each with the
+    /// one change that would allow it, and tells of each as it is met first ([`on_event`](Self::on_event)).
+    ///
+    /// It costs the calls that are watched, those that name files and addresses, a round trip to a thread of this
+    /// process. The kernel decides about them as it does without.
+    pub fn explain(&mut self, explains: bool) -> &mut Self {
+        self.observe = if explains { Observe::All } else { Observe::Nothing };
+        self
+    }
+
     /// Kills everything when the word is said, from any thread. There may be several.
     pub fn cancel_with(&mut self, cancellation: &Cancellation) -> &mut Self {
         self.once.cancellations.push(cancellation.clone());
@@ -247,7 +259,8 @@ impl Command {
         let below = |host: Host, descent| host.below(descent, &self.policy, random);
         let host = descents.iter().try_fold(host, below)?;
         let resolved = resolve(&self.policy, &request, &host)?;
-        Ok(Plan { steps: plan(&self.policy, &resolved, &host, random)?, begun_ns })
+        let steps = plan(&self.policy, &resolved, &host, random)?.observed(&self.policy, self.observe)?;
+        Ok(Plan { steps, begun_ns })
     }
 
     /// Starts it.
