@@ -17,6 +17,7 @@ mod events;
 mod flags;
 mod habits;
 mod human;
+mod inspect;
 mod kept_away;
 mod live;
 mod man;
@@ -91,6 +92,7 @@ fn perform(task: Task) -> u8 {
         Task::Run(arguments) => run::run(*arguments),
         Task::Plan(arguments) => plan::plan(*arguments),
         Task::Batch(arguments) => batch::batch(*arguments),
+        Task::Inspect(arguments) => inspect::inspect(*arguments),
         Task::Doctor { json } => doctor::doctor(json),
         Task::Ps { json } => ps::ps(json),
         Task::Kill { all: true, .. } => live::kill_all(),
