@@ -235,7 +235,10 @@ fn changes(differs: &Difference) -> Vec<String> {
     let weaker = differs.changes.iter().filter(|change| change.direction == Direction::Weaker).count();
     let stronger = differs.changes.len() - weaker;
     let mut lines = vec![
-        format!("from {} to {}: {weaker} weaker, {stronger} stronger", differs.before, differs.after),
+        format!(
+            "from the profile {} to this policy (profile {}): {weaker} weaker, {stronger} stronger",
+            differs.before, differs.after
+        ),
         String::new(),
     ];
     let mut table = Table::new(&["", "WHAT", "BEFORE", "AFTER", "WHERE"], &[]);

@@ -4,6 +4,7 @@ use core::ffi::CStr;
 
 use crate::HERE;
 use crate::abi::{self, nr};
+use crate::inspect::{ENDED, Head, Kind, NOT_TRIED};
 use crate::sys::{self, Fd};
 use crate::tell::{Answer, Prober};
 
@@ -81,11 +82,8 @@ fn interface(prober: &mut Prober, path: &CStr) {
             prober.close(file);
         }
         let name = path.to_str().unwrap_or_default();
-        let head = crate::inspect::Head {
-            kind: crate::inspect::Kind::Try as u32,
-            errno: answer.err().unwrap_or(0),
-            ..crate::inspect::Head::default()
-        };
+        let errno = answer.err().unwrap_or(0);
+        let head = Head { kind: Kind::Try as u32, errno, ..Head::default() };
         prober.say(head, &[way.as_bytes(), name.as_bytes()]);
     }
 }
@@ -166,8 +164,8 @@ fn in_a_child(prober: &mut Prober, name: &str, tries: impl FnOnce(&mut Prober) -
         Ok(child) => match prober.wait(child) {
             Ok(0) => {}
             // Killed by the filter: that is an answer.
-            Ok(_) | Err(_) => prober.said(name, Err(crate::inspect::NOT_TRIED + 1)),
+            Ok(_) | Err(_) => prober.said(name, Err(ENDED)),
         },
-        Err(_) => prober.said(name, Err(crate::inspect::NOT_TRIED)),
+        Err(_) => prober.said(name, Err(NOT_TRIED)),
     }
 }

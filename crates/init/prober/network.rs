@@ -4,8 +4,8 @@
 use core::ffi::CStr;
 
 use crate::abi::{self, nr};
-use crate::inspect::{Head, Kind};
-use crate::sys::Fd;
+use crate::inspect::{ENDED, Head, Kind};
+use crate::sys::{self, Fd};
 use crate::tell::Prober;
 use crate::{HERE, names, own};
 
@@ -26,7 +26,6 @@ const EINPROGRESS: i32 = 115;
 const MOST: usize = 512;
 
 pub(crate) fn probe(prober: &mut Prober) {
-    families(prober);
     for path in [c"/proc/net/dev", c"/proc/net/route", c"/etc/resolv.conf"] {
         own::text(prober, path);
     }
@@ -42,6 +41,8 @@ pub(crate) fn probe(prober: &mut Prober) {
     ports(prober, c"/proc/net/tcp", abi::AF_INET as usize);
     ports(prober, c"/proc/net/tcp6", AF_INET6);
     abstract_names(prober);
+    // Last: it may be the end.
+    families(prober);
 }
 
 fn socket(prober: &mut Prober, family: usize, kind: usize, protocol: usize) -> Result<Fd, i32> {
@@ -68,14 +69,30 @@ fn families(prober: &mut Prober) {
     }
 }
 
+/// In a process of its own, where there can be one: a filter may end whoever asks for one family and not for another.
 fn family_of(prober: &mut Prober, family: usize, kind: usize, protocol: usize) {
-    let answer = socket(prober, family, kind, protocol);
-    if let Ok(socket) = answer {
-        prober.close(socket);
-    }
     let numbers = [family, kind, protocol].map(|number| number as u64);
-    let errno = answer.err().unwrap_or(0);
-    prober.say(Head { kind: Kind::Family as u32, errno, numbers, ..Head::default() }, &[]);
+    let head = Head { kind: Kind::Family as u32, numbers, ..Head::default() };
+    match prober.fork() {
+        Ok(0) => {
+            let errno = socket(prober, family, kind, protocol).err().unwrap_or(0);
+            prober.say(Head { errno, ..head }, &[]);
+            prober.flush();
+            sys::exit(0)
+        }
+        Ok(child) => {
+            if prober.wait(child) != Ok(0) {
+                prober.say(Head { errno: ENDED, ..head }, &[]);
+            }
+        }
+        Err(_) => {
+            let answer = socket(prober, family, kind, protocol);
+            if let Ok(socket) = answer {
+                prober.close(socket);
+            }
+            prober.say(Head { errno: answer.err().unwrap_or(0), ..head }, &[]);
+        }
+    }
 }
 
 /// `struct sockaddr_in`; the address as its four bytes stand in memory.

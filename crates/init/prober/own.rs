@@ -122,7 +122,7 @@ pub(crate) fn processes(prober: &mut Prober) {
 /// The null signal, and a byte of its memory that is not there: the kernel asks first whether it may be read.
 fn process(prober: &mut Prober, proc: Fd, number: usize, own: bool) {
     // The prober itself, and its process for this section.
-    if own || prober.plain(nr::SYS_getppid, [0; 6]) == Ok(number) {
+    if own || prober.is_forked() && prober.plain(nr::SYS_getppid, [0; 6]) == Ok(number) {
         return;
     }
     let mut flags = 0;

@@ -45,6 +45,11 @@ impl Prober {
         self.out.0 as usize
     }
 
+    /// Is this not the first process?
+    pub(crate) const fn is_forked(&self) -> bool {
+        self.depth > 0
+    }
+
     /// Must this call not be made?
     pub(crate) fn avoids(&self, number: usize) -> bool {
         self.avoid.get(number / 64).is_none_or(|word| word >> (number % 64) & 1 == 1)

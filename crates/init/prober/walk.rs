@@ -79,11 +79,18 @@ impl Path {
 struct Walk<'a> {
     prober: &'a mut Prober,
     path: Path,
-    /// A new file can be made where the walk stands.
-    makes: bool,
+    here: Here,
     /// Mounts of which a file has answered that they are read-only; 0 is none.
     read_only: [u64; 64],
     until_ns: u64,
+}
+
+/// The folder where the walk stands.
+#[derive(Clone, Copy, Default)]
+struct Here {
+    /// A new file can be made in it.
+    makes: bool,
+    mount: u64,
 }
 
 /// Regular files of one folder.
@@ -101,7 +108,7 @@ pub(crate) fn probe(prober: &mut Prober) {
     let until_ns = sys::monotonic_ns().saturating_add(LONGEST_NS);
     let mut path = Path { bytes: [0; LONGEST_TEXT], length: 0 };
     let _it_is_short = path.push(b"/");
-    let mut walk = Walk { prober, path, makes: false, read_only: [0; 64], until_ns };
+    let mut walk = Walk { prober, path, here: Here::default(), read_only: [0; 64], until_ns };
     walk.prober.careful = false;
     walk.folder(HERE, c"/", 0);
     walk.prober.careful = true;
@@ -121,7 +128,9 @@ impl Walk<'_> {
             Ok(folder) => {
                 let mut counts = Counts::default();
                 let makes = self.makes(folder);
-                head.flags = flag::READ | makes | self.files(folder, &mut counts, depth, makes != 0);
+                let mount = self.stat(folder, c"", abi::AT_EMPTY_PATH).map_or(0, |stat| stat.mnt_id);
+                let here = Here { makes: makes != 0, mount };
+                head.flags = flag::READ | makes | self.files(folder, &mut counts, depth, here);
                 head.numbers = [
                     counts.files | counts.readable << 32,
                     counts.writable | counts.executable << 32,
@@ -165,7 +174,7 @@ impl Walk<'_> {
     }
 
     /// Every entry of a folder; answers flags of the folder.
-    fn files(&mut self, folder: Fd, counts: &mut Counts, depth: usize, makes: bool) -> u32 {
+    fn files(&mut self, folder: Fd, counts: &mut Counts, depth: usize, here: Here) -> u32 {
         let mut buffer = [0_u8; 1024];
         loop {
             let (address, length) = (buffer.as_mut_ptr() as usize, buffer.len());
@@ -180,7 +189,7 @@ impl Walk<'_> {
                 let size = usize::from(u16::from_le_bytes([low, high]));
                 let name = rest.get(19..size).and_then(|name| CStr::from_bytes_until_nul(name).ok());
                 if let Some(name) = name.filter(|name| *name != c"." && *name != c"..") {
-                    self.makes = makes;
+                    self.here = here;
                     self.entry(folder, name, counts, depth);
                 }
                 rest = rest.get(size.max(1)..).unwrap_or_default();
@@ -194,12 +203,7 @@ impl Walk<'_> {
             return;
         }
         let Some(before) = self.path.push(name.to_bytes()) else { return };
-        let mut stat = Statx::default();
-        let mask = (abi::STATX_TYPE | abi::STATX_MODE | abi::STATX_SIZE | STATX_MNT_ID) as usize;
-        let (at, flags) = (folder.0 as usize, abi::AT_SYMLINK_NOFOLLOW as usize);
-        let (path, answer) = (name.as_ptr() as usize, (&raw mut stat) as usize);
-        // SAFETY: `name` is terminated, `stat` has the kernel's size.
-        if unsafe { self.prober.call(nr::SYS_statx, [at, path, flags, mask, answer, 0]) }.is_ok() {
+        if let Some(stat) = self.stat(folder, name, abi::AT_SYMLINK_NOFOLLOW) {
             match u32::from(stat.mode) & abi::S_IFMT {
                 abi::S_IFDIR => self.folder(folder, name, depth + 1),
                 S_IFREG => self.regular(folder, name, &stat, counts),
@@ -211,6 +215,15 @@ impl Walk<'_> {
             }
         }
         self.path.pop(before);
+    }
+
+    fn stat(&mut self, at: Fd, name: &CStr, flags: u32) -> Option<Statx> {
+        let mut stat = Statx::default();
+        let mask = (abi::STATX_TYPE | abi::STATX_MODE | abi::STATX_SIZE | STATX_MNT_ID) as usize;
+        let (path, answer) = (name.as_ptr() as usize, (&raw mut stat) as usize);
+        let arguments = [at.0 as usize, path, flags as usize, mask, answer, 0];
+        // SAFETY: `name` is terminated, `stat` has the kernel's size.
+        unsafe { self.prober.call(nr::SYS_statx, arguments) }.ok().map(|_| stat)
     }
 
     fn opens(&mut self, folder: Fd, name: &CStr, flags: u64) -> Result<(), i32> {
@@ -246,8 +259,10 @@ impl Walk<'_> {
         if flags & flag::EXECUTE != 0 && names::tool(self.path.get()) {
             marks |= flag::TOOL;
         }
+        marks |= if stat.mnt_id == self.here.mount { 0 } else { flag::MOUNTED };
         // What differs from its folder: it can be written, or cannot be read.
-        if marks != 0 || !self.makes && flags & flag::WRITE != 0 || flags & flag::READ == 0 {
+        let differs = !self.here.makes && flags & flag::WRITE != 0 || flags & flag::READ == 0;
+        if marks != 0 || differs {
             let numbers = [u64::from(mode), secret.unwrap_or(0) as u64, stat.size];
             let head = Head { kind: Kind::Entry as u32, flags: flags | marks, numbers, ..Head::default() };
             self.prober.say(head, &[self.path.get()]);

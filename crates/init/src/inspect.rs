@@ -6,6 +6,9 @@
 /// A call that was not made, because it ended an earlier prober: larger than every error number of the kernel.
 pub const NOT_TRIED: i32 = 4096;
 
+/// A call that ended the process that was made for it.
+pub const ENDED: i32 = 4097;
+
 /// The longest text of a record: with its head it is written at once, or not at all (`PIPE_BUF`, pipe(7)).
 pub const LONGEST_TEXT: usize = 4040;
 
@@ -153,6 +156,8 @@ pub mod flag {
     pub const UNFINISHED: u32 = 32768;
     /// Not opened, because opening it does something.
     pub const NOT_OPENED: u32 = 65536;
+    /// A mount of its own.
+    pub const MOUNTED: u32 = 131_072;
 }
 
 /// Outcomes of [`Kind::Call`], in the second number; of a death the third is the signal.

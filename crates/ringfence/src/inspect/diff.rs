@@ -67,7 +67,7 @@ pub fn difference(before: &Inspection, after: &Inspection) -> Difference {
 }
 
 fn named(inspection: &Inspection) -> BTreeMap<(Class, &str), &Item> {
-    let items = inspection.items.iter().filter(|item| item.class != Class::Folder);
+    let items = inspection.items.iter().filter(|item| !matches!(item.class, Class::Folder | Class::File));
     items.map(|item| ((item.class, item.name.as_str()), item)).collect()
 }
 
@@ -81,19 +81,19 @@ fn change(class: Class, name: &str, before: (u64, &str), after: (u64, &str)) -> 
     Some(Change { direction, class, name: name.to_owned(), before, after })
 }
 
-/// Every folder at which a tree of either begins. One that says what the nearest above it says is left out.
+/// Every folder at which a tree of either begins, and every file that is not as its folder. One that says what the nearest above it says is left out.
 fn folders(before: &Inspection, after: &Inspection) -> Vec<Change> {
     let paths: BTreeSet<_> = before.folders.paths().chain(after.folders.paths()).collect();
     let both = |path: &std::path::Path| [before, after].map(|inspection| inspection.folders.at(path));
     let mut changes = Vec::new();
-    for path in paths {
+    for (path, class) in paths {
         let [old, new] = both(path);
         let above = path.parent().map_or([Way::Nothing; 2], both);
         if above == [old, new] {
             continue;
         }
         let level = |way: Way| (way.level(), way.word());
-        changes.extend(change(Class::Folder, &super::files::name_of(path), level(old), level(new)));
+        changes.extend(change(class, &super::files::name_of(path), level(old), level(new)));
     }
     changes
 }

@@ -59,15 +59,16 @@ impl Way {
 
 /// What can be done where: the nearest row above a path decides.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Access(BTreeMap<PathBuf, Way>);
+pub(super) struct Access(BTreeMap<PathBuf, (Way, Class)>);
 
 impl Access {
     pub(super) fn at(&self, path: &Path) -> Way {
-        path.ancestors().find_map(|above| self.0.get(above)).copied().unwrap_or_default()
+        path.ancestors().find_map(|above| self.0.get(above)).map_or(Way::Nothing, |(way, _)| *way)
     }
 
-    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        self.0.keys()
+    /// Where something begins, and whether that is a file or a folder.
+    pub(super) fn paths(&self) -> impl Iterator<Item = (&PathBuf, Class)> {
+        self.0.iter().map(|(path, (_, class))| (path, *class))
     }
 }
 
@@ -86,16 +87,14 @@ struct Tree {
 /// Folds the folders, and judges the files that were told.
 pub(super) fn judge(told: &Told, plan: &Plan, not_tried: &mut Vec<NotTried>) -> (Access, Vec<Item>) {
     let trees = fold(told, plan, not_tried);
-    let mut access = Access(trees.iter().map(|(path, tree)| (path.clone(), tree.way)).collect());
+    let mut access =
+        Access(trees.iter().map(|(path, tree)| (path.clone(), (tree.way, Class::Folder))).collect());
     let shown = |tree: &Tree| tree.way > Way::OwnRead;
     let mut items: Vec<_> =
         trees.iter().filter(|(_, tree)| shown(tree)).map(|(path, tree)| folder(path, tree)).collect();
     let mut secrets: Vec<PathBuf> = Vec::new();
     for record in told.of(Kind::Entry) {
-        let other = flag::READ | flag::WRITE | flag::DEVICE | flag::SOCKET | flag::FIFO | flag::NOT_OPENED;
-        if record.head.flags & other == 0 {
-            access.0.entry(path_of(record)).or_insert(Way::Nothing);
-        }
+        items.extend(differs(record, plan, &mut access));
         // A folder is told after what is in it: the outermost secret is named alone.
         items.extend(entry(record, plan, &mut secrets, not_tried));
     }
@@ -242,19 +241,6 @@ fn entry(
         let why = "to connect ends the program".to_owned();
         not_tried.push(NotTried { what: name.clone(), why });
     }
-    let plain = !has(flag::DEVICE | flag::FIFO | flag::SOCKET | flag::FOLDER);
-    if plain && has(flag::WRITE) && !written_with_its_folder(plan, &path) {
-        if ["/proc", "/sys"].iter().any(|kernels| path.starts_with(kernels)) {
-            items.push(Item::new(Class::Interface, &name, "write", 2));
-            return items;
-        }
-        let host = plan.steps.host_path(&path);
-        let (word, level) = if host.is_some() { ("write", 2) } else { ("own-write", 1) };
-        let mut item = Item::new(Class::File, &name, word, level);
-        item.persists = host.map(|host| host.display().to_string());
-        item.remedy = item.persists.is_some().then(|| format!("--ro {name} makes it read-only"));
-        items.push(item);
-    }
     items
 }
 
@@ -263,12 +249,34 @@ fn is_the_hosts(plan: &Plan, path: &Path) -> bool {
     plan.steps.host_path(path).is_some()
 }
 
-/// The prober names writable files of folders that cannot be written, and others that are worth a word.
-fn written_with_its_folder(plan: &Plan, path: &Path) -> bool {
-    let grants = |path: &Path| plan.steps.host_path(path);
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return false };
-    let writable = |host: &PathBuf| plan.steps.writable().iter().any(|granted| host.starts_with(granted));
-    grants(folder).is_some_and(|host| writable(&host) && Some(host.join(name)) == grants(path))
+/// A regular file with which something else can be done than with what is around it.
+fn differs(record: &Record, plan: &Plan, access: &mut Access) -> Option<Item> {
+    let flags = record.head.flags;
+    let others = flag::DEVICE | flag::FIFO | flag::SOCKET | flag::FOLDER;
+    let matters = flags & (flag::MOUNTED | flag::WRITE) != 0 || flags & flag::READ == 0;
+    if flags & others != 0 || !matters {
+        return None;
+    }
+    let path = path_of(record);
+    let host = plan.steps.host_path(&path);
+    let seen = flags & (flag::READ | flag::WRITE) != 0;
+    let way = if seen { Way::of(host.is_some(), flags & flag::WRITE != 0) } else { Way::Nothing };
+    if way == access.at(&path) {
+        return None;
+    }
+    access.0.insert(path.clone(), (way, Class::File));
+    let name = name_of(&path);
+    if flags & flag::WRITE != 0 && ["/proc", "/sys"].iter().any(|kernels| path.starts_with(kernels)) {
+        return Some(Item::new(Class::Interface, name, "write", 2));
+    }
+    let mut item = Item::new(Class::File, &name, way.word(), way.level());
+    if way == Way::HostWrite {
+        item.persists = host.map(|host| host.display().to_string());
+        item.remedy = Some(format!("--ro {name} makes it read-only"));
+    } else if way == Way::HostRead {
+        item.remedy = Some(format!("--deny {name} hides it"));
+    }
+    (way > Way::OwnRead).then_some(item)
 }
 
 fn setuid(name: &str, flags: u32) -> Item {

@@ -37,7 +37,7 @@ pub enum Class {
     Setuid,
     /// The tree below a folder, up to the next one that is named.
     Folder,
-    /// A file that can be written in a folder that cannot.
+    /// A file with which something else can be done than with its folder.
     File,
     /// A device that opens.
     Device,
@@ -156,7 +156,7 @@ fn judged(policy: &Policy, told: &Told, plan: &Plan, ruled: &[Ruled]) -> Inspect
     let mut not_tried = not_tried(told);
     let (folders, mut items) = files::judge(told, plan, &mut not_tried);
     items.extend(own::judge(told));
-    items.extend(sockets::judge(told));
+    items.extend(sockets::judge(told, &mut not_tried));
     items.extend(kernel::judge(told, ruled, &mut not_tried));
     let (calls, disagreements) = kernel::calls(told, ruled, &mut not_tried);
     items.extend(calls);

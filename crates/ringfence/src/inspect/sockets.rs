@@ -1,9 +1,9 @@
 //! Sockets: families, ports, abstract names, routes.
 
-use ringfence_linux::told::Kind;
+use ringfence_linux::told::{Kind, NOT_TRIED};
 
 use super::prober::Told;
-use super::{Class, Item, text};
+use super::{Class, Item, NotTried, text};
 
 /// AF_* of Linux (socket(2), include/linux/socket.h), by number.
 const FAMILIES: [&str; 46] = [
@@ -71,8 +71,13 @@ const NETLINK: [(u64, &str); 10] = [
 
 const NETLINK_FAMILY: u64 = 16;
 
-pub(super) fn judge(told: &Told) -> Vec<Item> {
+pub(super) fn judge(told: &Told, not_tried: &mut Vec<NotTried>) -> Vec<Item> {
     let mut items = Vec::new();
+    if told.of(Kind::Family).any(|record| record.head.errno == NOT_TRIED) {
+        let why =
+            "socket(2) ended an earlier prober, and no other process can be made to try it in".to_owned();
+        not_tried.push(NotTried { what: "socket families".to_owned(), why });
+    }
     for record in told.of(Kind::Family).filter(|record| record.head.errno == 0) {
         let [family, kind, protocol] = record.head.numbers;
         let named = usize::try_from(family).ok().and_then(|family| FAMILIES.get(family));
