@@ -12,9 +12,14 @@ use crate::tools::{EMPTY, inspect, inspect_below, inspect_empty};
 #[test]
 fn capabilities_that_are_kept() {
     let scene = Scene::new();
-    assert_eq!(inspect_empty(&scene, &[]).names("privilege"), [""; 0]);
+    let kept = |words: &[&str]| {
+        let found = inspect_empty(&scene, words);
+        let names = found.names("privilege").into_iter().filter(|name| name.starts_with("CAP_"));
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(&[]), [""; 0]);
+    assert_eq!(kept(&["--keep-cap", "net_raw"]), ["CAP_NET_RAW"]);
     let found = inspect_empty(&scene, &["--keep-cap", "net_raw"]);
-    assert_eq!(found.names("privilege"), ["CAP_NET_RAW"]);
     assert_eq!(found.reach("privilege", "CAP_NET_RAW"), "effective");
 }
 

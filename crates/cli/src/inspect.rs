@@ -130,21 +130,14 @@ fn lines(found: &Inspection) -> Vec<String> {
         ),
         String::new(),
     ];
-    let mut table = Table::new(&["WHAT", "REACH", "WHERE", "MORE", "TAKEN AWAY BY"], &[]);
+    let mut table = Table::new(&["WHAT", "REACH", "WHERE", "TAKEN AWAY BY", "MORE"], &[]);
     for item in found.items.iter().filter(|item| stands_alone(item)) {
-        let more = [
-            item.detail.clone(),
-            item.persists.as_ref().map_or_else(String::new, |_| "stays after the run".to_owned()),
-        ];
-        let more: Vec<_> = more.into_iter().filter(|word| !word.is_empty()).collect();
-        let remedy = item.remedy.clone().unwrap_or_default();
-        table.row([
-            heading(item.class).to_owned(),
-            item.reach.clone(),
-            item.name.clone(),
-            more.join("; "),
-            remedy,
-        ]);
+        // The place stands in the same line.
+        let remedy = item.remedy.as_ref().map_or_else(String::new, |words| words.replace(&item.name, "PATH"));
+        let stays = item.persists.as_ref().map_or("", |_| "stays after the run");
+        let more = [stays, &item.detail].into_iter().filter(|word| !word.is_empty());
+        let more = more.collect::<Vec<_>>().join("; ");
+        table.row([heading(item.class).to_owned(), item.reach.clone(), item.name.clone(), remedy, more]);
     }
     lines.extend(table.lines(None));
     lines.push(String::new());

@@ -36,7 +36,7 @@ pub(crate) fn probe(prober: &mut Prober) {
         }
         prober.said(name, answer);
     }
-    for path in [c"/proc/sysvipc/shm", c"/proc/sysvipc/sem", c"/proc/sysvipc/msg", c"/proc/keys"] {
+    for path in [c"/proc/sysvipc/shm", c"/proc/sysvipc/sem", c"/proc/sysvipc/msg"] {
         own::text(prober, path);
     }
     queue(prober);

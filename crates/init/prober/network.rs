@@ -26,7 +26,7 @@ const EINPROGRESS: i32 = 115;
 const MOST: usize = 512;
 
 pub(crate) fn probe(prober: &mut Prober) {
-    for path in [c"/proc/net/dev", c"/proc/net/route", c"/etc/resolv.conf"] {
+    for path in [c"/proc/net/dev", c"/etc/resolv.conf"] {
         own::text(prober, path);
     }
     // TEST-NET-1 (RFC 5737) and the documentation's prefix (RFC 3849): nobody is there.

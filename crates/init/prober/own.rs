@@ -22,9 +22,7 @@ const LONGEST_FILE: usize = 1 << 20;
 /// # Safety
 /// `environment` is a list of pointers to terminated strings, ended by a null pointer.
 pub(crate) unsafe fn probe(prober: &mut Prober, environment: *const usize) {
-    for path in [c"/proc/self/status", c"/proc/self/mountinfo"] {
-        text(prober, path);
-    }
+    text(prober, c"/proc/self/status");
     for resource in 0..RESOURCES {
         let mut limit = [0_u64; 2];
         let address = limit.as_mut_ptr() as usize;

@@ -29,6 +29,10 @@ const X_OK: usize = 1;
 const W_OK: usize = 2;
 const STATX_MNT_ID: u32 = 0x1000;
 const ST_NOSUID: u64 = 2;
+/// Types of file systems (linux/magic.h).
+const DEVPTS: u64 = 0x1cd1;
+const PROC: u64 = 0x9fa0;
+const SYSFS: u64 = 0x6265_6572;
 const EROFS: i32 = 30;
 const EOPNOTSUPP: i32 = 95;
 const EISDIR: i32 = 21;
@@ -160,11 +164,25 @@ impl Walk<'_> {
                 flag::WRITE
             }
             Err(EOPNOTSUPP | EISDIR | abi::EINVAL) => {
-                let answer = self.access(folder, c".", W_OK);
-                if answer { flag::WRITE | flag::BY_BITS } else { 0 }
+                let makes = !self.is_the_kernels(folder) && self.access(folder, c".", W_OK);
+                if makes { flag::WRITE | flag::BY_BITS } else { 0 }
             }
             Err(_) => 0,
         }
+    }
+
+    /// Is it of a file system whose files are all the kernel's own?
+    fn is_the_kernels(&mut self, folder: Fd) -> bool {
+        self.system(folder).is_some_and(|system| [DEVPTS, PROC, SYSFS].contains(&system[0]))
+    }
+
+    /// `struct statfs`: 120 bytes, its type first, its flags the eleventh word (statfs(2)).
+    fn system(&mut self, file: Fd) -> Option<[u64; 15]> {
+        let mut system = [0_u64; 15];
+        let address = system.as_mut_ptr() as usize;
+        // SAFETY: room for the whole structure.
+        let known = unsafe { self.prober.call(nr::SYS_fstatfs, [file.0 as usize, address, 0, 0, 0, 0]) };
+        known.ok().map(|_| system)
     }
 
     fn access(&mut self, at: Fd, name: &CStr, wanted: usize) -> bool {
@@ -275,8 +293,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Would the kernel execute it? Linux 6.14 can be asked for exactly that; before, the permission bits and the mount
-    /// are.
+    /// Would the kernel execute it? Linux 6.14 can be asked for exactly that. Before, or where a filter refuses that call,
+    /// the permission bits and the mount are; whether any exec passes the filter is said outside.
     fn executes(&mut self, folder: Fd, name: &CStr) -> bool {
         let nothing = [0_usize; 1];
         let (path, nothing) = (name.as_ptr() as usize, nothing.as_ptr() as usize);
@@ -287,7 +305,7 @@ impl Walk<'_> {
         };
         match answer {
             Ok(_) => true,
-            Err(abi::EINVAL) => self.access(folder, name, X_OK),
+            Err(abi::EINVAL | abi::EPERM | abi::ENOSYS | NOT_TRIED) => self.access(folder, name, X_OK),
             Err(_) => false,
         }
     }
@@ -306,14 +324,8 @@ impl Walk<'_> {
         let has =
             unsafe { self.prober.call(nr::SYS_fgetxattr, [file.0 as usize, attribute, value, length, 0, 0]) };
         marks |= if has.is_ok() { flag::CAPABILITIES } else { 0 };
-        if marks != 0 {
-            // `struct statfs` is 120 bytes; its flags are the eleventh word (statfs(2)).
-            let mut system = [0_u64; 15];
-            let address = system.as_mut_ptr() as usize;
-            // SAFETY: room for the whole structure.
-            let known = unsafe { self.prober.call(nr::SYS_fstatfs, [file.0 as usize, address, 0, 0, 0, 0]) };
-            let nosuid = known.is_ok() && system[10] & ST_NOSUID != 0;
-            marks |= if nosuid { flag::NOSUID } else { 0 };
+        if marks != 0 && self.system(file).is_some_and(|system| system[10] & ST_NOSUID != 0) {
+            marks |= flag::NOSUID;
         }
         self.prober.close(file);
         marks

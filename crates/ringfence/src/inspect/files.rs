@@ -161,7 +161,7 @@ fn fold(told: &Told, plan: &Plan, not_tried: &mut Vec<NotTried>) -> BTreeMap<Pat
 
 fn folder(path: &Path, tree: &Tree) -> Item {
     let name = name_of(path);
-    let mut said = vec![format!("{} files", tree.files)];
+    let mut said = vec![if tree.files == 1 { "1 file".to_owned() } else { format!("{} files", tree.files) }];
     let unreadable = tree.files - tree.readable.min(tree.files);
     for (count, what) in
         [(unreadable, "not readable"), (tree.writable, "writable"), (tree.executable, "executable")]

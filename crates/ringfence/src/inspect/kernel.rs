@@ -118,13 +118,19 @@ pub(super) fn calls(told: &Told, ruled: &[Ruled], not_tried: &mut Vec<NotTried>)
         items.push(Item::new(Class::Syscall, call.name, reach, level).detail(detail));
     }
     if !untried.is_empty() {
-        let why = "making it does something even with arguments that mean nothing, or no other process can be made to \
-                   try it; what is said of it is by the policy's rules";
-        let what = match untried.as_slice() {
-            few if few.len() < 24 => format!("system calls {}", few.join(", ")),
-            many => format!("{} system calls", many.len()),
+        let few = untried.len() < 24;
+        let what = if few {
+            format!("system calls {}", untried.join(", "))
+        } else {
+            format!("{} system calls", untried.len())
         };
-        not_tried.push(NotTried { what, why: why.to_owned() });
+        let why = if few {
+            "they act whatever their arguments"
+        } else {
+            "no other process can be made to try them in"
+        };
+        not_tried
+            .push(NotTried { what, why: format!("{why}; what is said of them is by the policy's rules") });
     }
     (items, disagreements)
 }
@@ -162,7 +168,7 @@ fn disagreement(call: &Ruled, said: Said) -> Option<String> {
     };
     let expected = match call.answered {
         Answered::Passed => "that it passes".to_owned(),
-        Answered::Refused(errno) => format!("{}", errno_name(errno.into())),
+        Answered::Refused(errno) => errno_name(errno.into()),
         Answered::Killed => "the end of the process".to_owned(),
     };
     let seen = match said {

@@ -12,8 +12,8 @@ mod sockets;
 
 use std::ffi::OsString;
 
-use ringfence_linux::Ruled;
 use ringfence_linux::told::Section;
+use ringfence_linux::{Passes, Ruled};
 use ringfence_policy::{Policy, Problem};
 use serde::Serialize;
 
@@ -24,6 +24,9 @@ use prober::Told;
 
 /// The version of the JSON.
 pub const SCHEMA: u32 = 1;
+
+/// The calls that execute a program.
+const EXECUTES: [&str; 2] = ["execve", "execveat"];
 
 /// What a finding is about, what matters most first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -160,6 +163,9 @@ fn judged(policy: &Policy, told: &Told, plan: &Plan, ruled: &[Ruled]) -> Inspect
     items.extend(kernel::judge(told, ruled, &mut not_tried));
     let (calls, disagreements) = kernel::calls(told, ruled, &mut not_tried);
     items.extend(calls);
+    // Whatever could be executed by its bits, where no call that executes passes.
+    let executes = ruled.iter().any(|call| EXECUTES.contains(&call.name) && call.passes != Passes::Never);
+    items.retain(|item| executes || item.class != Class::Program);
     items.sort_by(|a, b| (a.class, &a.name).cmp(&(b.class, &b.name)));
     items.dedup_by(|a, b| (a.class, &a.name) == (b.class, &b.name));
     Inspection {
@@ -167,7 +173,7 @@ fn judged(policy: &Policy, told: &Told, plan: &Plan, ruled: &[Ruled]) -> Inspect
         version: env!("CARGO_PKG_VERSION").to_owned(),
         profile: policy.profile.clone(),
         policy_sha256: policy.sha256(),
-        executables: files::executables(told),
+        executables: if executes { files::executables(told) } else { 0 },
         items,
         not_tried,
         disagreements,

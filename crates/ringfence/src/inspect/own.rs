@@ -96,13 +96,18 @@ fn privileges(status: &str) -> Vec<Item> {
         let item = Item::new(Class::Privilege, "no filter of system calls", "yes", 1);
         items.push(item.remedy("do without --allow-degraded=kernel-surface"));
     }
-    if let Some(groups) = table.get("Groups").filter(|groups| !groups.is_empty()) {
-        let all_unmapped = groups.split_whitespace().all(|group| group == "65534");
-        if !all_unmapped {
-            items.push(Item::new(Class::Privilege, "supplementary groups", "yes", 1).detail(*groups));
-        }
-    }
+    items.extend(groups(&table));
     items
+}
+
+/// Groups beside the program's own. One without an id inside counts on the host as ever, and is not told apart here.
+fn groups(table: &BTreeMap<&str, &str>) -> Option<Item> {
+    let words = |key: &str| table.get(key).copied().unwrap_or_default().split_whitespace();
+    let own = words("Gid").next();
+    let others: Vec<_> = words("Groups").filter(|group| Some(*group) != own).collect();
+    let detail = format!("{} of them, by their numbers inside: {}", others.len(), others.join(" "));
+    let item = Item::new(Class::Privilege, "supplementary groups", "yes", 1).detail(detail);
+    (!others.is_empty()).then(|| item.remedy("start it as a user without them"))
 }
 
 fn process(name: &str, number: u64, flags: u32) -> Option<Item> {
