@@ -69,3 +69,8 @@ pub(crate) fn one_line(said: &Said) -> &str {
     assert_eq!(said.stderr.lines().count(), 1, "{said:#?}");
     said.stderr.trim_end().strip_prefix("ringfence: ").unwrap_or_else(|| panic!("{said:#?}"))
 }
+
+/// Is a program in the system's folders? (sbin is not in everybody's PATH.)
+pub(crate) fn installed(name: &str) -> bool {
+    ["/usr/bin", "/bin", "/usr/sbin"].iter().any(|folder| std::path::Path::new(folder).join(name).is_file())
+}

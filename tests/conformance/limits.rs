@@ -31,6 +31,12 @@ fn a_file_grows_to_its_limit_and_no_further() {
     assert_eq!((small.status, small.stdout.as_str()), (0, "153\n100000\n"), "{small:#?}");
     assert_eq!(run("200000").stdout, "0\n200000\n");
     assert_eq!(small.row("output")["status"], "partial", "it holds for each file, and that is said");
+    // Where it ends the program, the report says which limit it was.
+    let ended =
+        Run::new(&scene).flags(["--file-size", "100000"]).shell("exec head -c 200000 /dev/zero >/tmp/x");
+    assert_eq!((ended.status, ended.field("/exit/reason").as_str()), (153, Some("signalled")), "{ended:#?}");
+    assert_eq!(ended.field("/exit/exceeded/0/limit"), "file-size", "{ended:#?}");
+    assert_eq!(ended.field("/exit/exceeded/0/allowed"), 100_000, "{ended:#?}");
 }
 
 #[test]

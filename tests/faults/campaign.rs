@@ -104,6 +104,32 @@ fn every_failure_of_a_start_with_a_terminal_is_closed() {
     campaign("terminal", &place, &place.reference(&seen), &injections);
 }
 
+/// The same where root can make no user namespace: every call of PID 1 and of the program's process, which have
+/// capabilities of the host's until they are dropped.
+#[test]
+fn every_failure_of_a_start_without_user_namespaces_is_closed() {
+    if !tracing_works() {
+        return;
+    }
+    if !support::is_root() {
+        return support::not_reachable("the rung of root", "this user is not root");
+    }
+    let place = Place::without_user_namespaces();
+    let (seen, recorder) = place.record();
+    assert_eq!(seen.status, 0, "without a failure it runs: {seen:#?}");
+    assert_eq!(seen.report.as_ref().map(|report| &report["rung"]), Some(&"root".into()), "{seen:#?}");
+    let secure_bits = |call: &&inject::Recorded| call.number == libc::SYS_prctl;
+    let child = recorder.calls.get(&Role::Child).into_iter().flatten();
+    assert!(child.filter(secure_bits).count() >= 5, "the calls between clone and exec are seen");
+    let mut injections =
+        if everything() { inject::all(&recorder.calls) } else { inject::sample(&recorder.calls) };
+    injections.retain(|injection| injection.role != Role::Supervisor && injection.role != Role::Holder);
+    if !everything() {
+        injections.retain(|injection| !injection.every);
+    }
+    campaign("root", &place, &place.reference(&seen), &injections);
+}
+
 /// The same for the looks at version managers, environments and what lies around programs.
 #[test]
 fn every_failure_of_a_start_with_toolchains_is_closed() {

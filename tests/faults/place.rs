@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::{Run, Scene, is_root, probe};
+use support::{Run, Scene, is_root, probe, worse};
 
 use crate::inject::{Fault, Injection, Injector, Recorder};
 use crate::nest::{Nest, Outside};
@@ -21,6 +21,8 @@ const SWEEPS: usize = 20;
 pub(crate) struct Place {
     scene: Scene,
     flags: Vec<String>,
+    /// What makes the host worse for a run (tests/worse).
+    worse: Option<&'static str>,
     /// A folder that comes first in the caller's PATH.
     first_in_path: Option<PathBuf>,
     /// Standard input is a folder.
@@ -45,6 +47,7 @@ impl Place {
         let mut place = Self {
             scene,
             flags,
+            worse: None,
             first_in_path: None,
             folder_as_input: false,
             nests: Vec::new(),
@@ -79,6 +82,13 @@ impl Place {
         );
         // No path of a temporary folder has a space in it.
         Self::new(scene, &flags.split(' ').collect::<Vec<_>>())
+    }
+
+    /// Runs of root where no user namespace can be made, as a user who stays the same.
+    pub(crate) fn without_user_namespaces() -> Self {
+        let user = support::spare_user().to_string();
+        let place = Self::new(Scene::new(), &["--allow-degraded=privileges", "--user", &user]);
+        Self { worse: Some("no-user-namespaces"), ..place }
     }
 
     /// Runs that have a terminal of their own.
@@ -210,6 +220,10 @@ impl Place {
             Run::new(&self.scene).flags(&self.flags).flag("--report").flag(report).flag("--ro").flag(probe());
         let run = match &self.first_in_path {
             Some(folder) => run.env("PATH", format!("{}:/usr/bin:/bin", folder.display())),
+            None => run,
+        };
+        let run = match self.worse {
+            Some(how) => run.through([worse().as_path(), Path::new(how), Path::new("--")]),
             None => run,
         };
         let mut command = run.command([probe(), PathBuf::from("fingerprint")]);

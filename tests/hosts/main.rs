@@ -2,5 +2,6 @@
 
 mod doctor;
 mod nested;
+mod root;
 mod waivers;
 mod worse;

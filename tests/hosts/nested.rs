@@ -4,14 +4,14 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use support::{Outcome, Run, Scene, UNFILTERED, outside};
+use support::{COVERED_PROC, Outcome, Run, Scene, UNFILTERED, outside};
 
-use crate::worse::{COVER, Host};
+use crate::worse::Host;
 
 const WAIVER: &str = "--allow-degraded=processes";
 
 fn host() -> Host {
-    Host::namespace("a container", COVER)
+    Host::namespace("a container", COVERED_PROC)
 }
 
 fn nested(scene: &Scene) -> Run<'_> {

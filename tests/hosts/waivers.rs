@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use support::{Run, Scene, is_root, not_reachable, spare_user};
+use support::{COVERED_PROC, Run, Scene, is_root, not_reachable, spare_user};
 
-use crate::worse::{COVER, Host};
+use crate::worse::Host;
 
 /// A user's configuration in a scene's home.
 fn config(scene: &Scene, text: &str) -> PathBuf {
@@ -14,7 +14,10 @@ fn config(scene: &Scene, text: &str) -> PathBuf {
 }
 
 fn run(scene: &Scene) -> support::Outcome {
-    Host::namespace("a container", COVER).run(scene).env("XDG_CONFIG_HOME", "").run(["/bin/echo", "ran"])
+    Host::namespace("a container", COVERED_PROC)
+        .run(scene)
+        .env("XDG_CONFIG_HOME", "")
+        .run(["/bin/echo", "ran"])
 }
 
 #[test]
@@ -33,7 +36,7 @@ fn a_standing_waiver_counts_and_the_receipt_names_its_file() {
     let full = Run::new(&scene).env("XDG_CONFIG_HOME", "").run(["/bin/true"]);
     assert!(!full.row("processes")["detail"].as_str().unwrap().contains("waived"), "{full:#?}");
     // A word of the command line is the caller's own.
-    let flagged = Host::namespace("a container", COVER)
+    let flagged = Host::namespace("a container", COVERED_PROC)
         .run(&scene)
         .env("XDG_CONFIG_HOME", "")
         .flag("--allow-degraded=processes")
@@ -42,7 +45,10 @@ fn a_standing_waiver_counts_and_the_receipt_names_its_file() {
     // The variable says where it is, too; a relative path there is ignored.
     let elsewhere = scene.folder("home/.config");
     let named = |value: &Path| {
-        Host::namespace("a container", COVER).run(&scene).env("XDG_CONFIG_HOME", value).run(["/bin/true"])
+        Host::namespace("a container", COVERED_PROC)
+            .run(&scene)
+            .env("XDG_CONFIG_HOME", value)
+            .run(["/bin/true"])
     };
     fs::rename(&elsewhere, scene.path("home/other")).unwrap();
     assert_eq!(named(&scene.path("home/other")).status, 0);
@@ -56,7 +62,7 @@ fn a_working_directory_waives_nothing() {
         scene.file(place, "allow_degraded = [\"processes\"]\n");
     }
     run(&scene).expect_refusal(&["cannot guarantee `processes`"]);
-    let relative = Host::namespace("a container", COVER)
+    let relative = Host::namespace("a container", COVERED_PROC)
         .run(&scene)
         .env("XDG_CONFIG_HOME", ".config")
         .run(["/bin/true"]);

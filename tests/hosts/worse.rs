@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use support::{Run, Scene, has_cgroups, is_root, not_reachable, ringfence, worse};
+use support::{COVERED_PROC, Run, Scene, has_cgroups, is_root, not_reachable, ringfence, worse};
 
 /// A host, by the words that a command is started through.
 pub(crate) struct Host {
@@ -19,7 +19,7 @@ impl Host {
     }
 
     /// By filters, limits and the like.
-    fn worse(name: &'static str, how: &[&str]) -> Self {
+    pub(crate) fn worse(name: &'static str, how: &[&str]) -> Self {
         let mut words: Vec<OsString> = vec![worse().into()];
         words.extend(how.iter().map(OsString::from));
         words.push("--".into());
@@ -46,10 +46,6 @@ impl Host {
         String::from_utf8(output.stdout).unwrap()
     }
 }
-
-/// Covers a part of /proc, as container engines do.
-pub(crate) const COVER: &str =
-    "{ mount -t tmpfs none /proc/scsi 2>/dev/null || mount -t tmpfs none /proc/fs; }";
 
 /// The mechanisms that were found missing (not those that could not be tried).
 pub(crate) fn missing(said: &Value, needed: bool) -> Vec<&Value> {
@@ -305,14 +301,14 @@ fn in_a_chroot_without_proc() {
 
 #[test]
 fn a_proc_that_is_partly_covered() {
-    let host = Host::namespace("a covered proc", COVER);
+    let host = Host::namespace("a covered proc", COVERED_PROC);
     let why = ["partly covered (/proc/"];
     refused(
         &host,
         &Shows { mechanism: "fresh-proc", why: &why, remedy: "uncovered /proc", rung: "nested".into() },
     );
     // The remedy: the cover goes.
-    let uncover = format!("{COVER} && {{ umount /proc/scsi 2>/dev/null || umount /proc/fs; }}");
+    let uncover = format!("{COVERED_PROC} && {{ umount /proc/scsi 2>/dev/null || umount /proc/fs; }}");
     let said = holds(&Host::namespace("uncovered", &uncover));
     assert_eq!(row(&said, "fresh-proc")["found"], "works");
 }

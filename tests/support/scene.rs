@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::Rung;
+
 /// The name of the caller's runtime folder.
 const RUNTIME: &str = "runtime";
 
@@ -104,7 +106,9 @@ fn list(folder: &Path, found: &mut Vec<String>) {
 
 fn open_to_all(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("our own folder");
+    // Where nothing maps root's folders to a sandbox, only what anybody may write can be granted for writing.
+    let mode = if Rung::under_test().is_some_and(|rung| !rung.maps_ids()) { 0o777 } else { 0o755 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("our own folder");
 }
 
 /// Does the test run as root?

@@ -260,7 +260,7 @@ fn judge(case: &Case, verdict: &Verdict) -> Option<Right> {
         }
         // One process may not write further: the signal is its own, and the tree is not ended for it.
         Known::File { writes } => {
-            exact(writes <= FILE, verdict.is("signalled", None, Some(libc::SIGXFSZ), &[]))
+            exact(writes <= FILE, verdict.is("signalled", None, Some(libc::SIGXFSZ), &["file-size"]))
         }
         Known::Exits(code) => verdict.is("exited", Some(code), None, &[]),
         Known::Dies(signal) => verdict.is("signalled", None, Some(signal), &[]),
@@ -378,7 +378,8 @@ fn a_wrong_verdict_is_seen() {
             ("cpu-time", verdict("cpu-time", None, Some(9), &["cpu-time"], "")),
             ("memory", verdict("memory", None, Some(9), &["memory"], "")),
             ("output", verdict("output", None, Some(9), &["output-limit"], "")),
-            ("file-size", verdict("signalled", None, Some(libc::SIGXFSZ), &[], "")),
+            ("file-size", verdict("signalled", None, Some(libc::SIGXFSZ), &["file-size"], "")),
+            ("its signal", verdict("signalled", None, Some(libc::SIGXFSZ), &[], "")),
             ("exited", verdict("exited", Some(0), None, &[], "done 700000")),
             ("other code", verdict("exited", Some(250), None, &[], "done 1")),
             ("other signal", verdict("signalled", None, Some(40), &[], "")),
@@ -394,7 +395,7 @@ fn a_wrong_verdict_is_seen() {
             Known::Output { prints } if prints > PRINTED => &["output"],
             Known::File { writes } if writes > FILE => &["file-size"],
             Known::Exits(0) => &["exited"],
-            Known::Dies(libc::SIGXFSZ) => &["file-size"],
+            Known::Dies(libc::SIGXFSZ) => &["its signal"],
             // Ends in time, but what these say of themselves was beyond it, or is not what it printed.
             Known::Wall { .. }
             | Known::Cpu { .. }

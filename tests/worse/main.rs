@@ -1,6 +1,7 @@
 //! Makes a host worse for one command: `worse HOW... -- COMMAND`. Filters that containers set or that play an older
 //! kernel, limits, no_new_privs, Landlock.
 
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 
 use libc::{c_long, sock_filter, sock_fprog};
@@ -19,6 +20,8 @@ fn worsen(word: &str) {
         "no-new-privs" => no_new_privileges(),
         "landlock" => landlock(),
         "container" => filter(&container()),
+        "own-ids" => own_ids(),
+        "no-user-namespaces" => filter(&no_user_namespaces()),
         "no-landlock" => filter(&refuse(&LANDLOCK, libc::ENOSYS)),
         "no-mount-api" => filter(&refuse(&MOUNT_API, libc::ENOSYS)),
         "no-clone3" => filter(&refuse(&[libc::SYS_clone3], libc::ENOSYS)),
@@ -81,6 +84,21 @@ fn container() -> Vec<sock_filter> {
     lines
 }
 
+/// No user namespace by any call, and all others as ever.
+fn no_user_namespaces() -> Vec<sock_filter> {
+    let mut lines = refuse(&[libc::SYS_clone3], libc::ENOSYS);
+    for call in [libc::SYS_clone, libc::SYS_unshare] {
+        lines.extend([
+            line(LOAD, 0, 0, 0),
+            line(JUMP_IF_EQUAL, 0, 3, u32::try_from(call).expect("a call's number")),
+            line(LOAD, 0, 0, FIRST_ARGUMENT),
+            line(JUMP_IF_ANY, 0, 1, libc::CLONE_NEWUSER.cast_unsigned()),
+            line(RETURN, 0, 0, answer(libc::EPERM)),
+        ]);
+    }
+    lines
+}
+
 /// No filter may have its calls answered.
 fn without_listener() -> Vec<sock_filter> {
     let seccomp = u32::try_from(libc::SYS_seccomp).expect("a call's number");
@@ -112,6 +130,23 @@ fn no_new_privileges() {
     // SAFETY: numbers only.
     let set = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
     assert_eq!(set, 0, "no_new_privs: {}", std::io::Error::last_os_error());
+}
+
+/// A user namespace with ids to give away, and a mount namespace: root of a container. Whoever stays outside writes its
+/// maps.
+fn own_ids() {
+    let script =
+        r#"read word; for map in gid_map uid_map; do echo "0 0 70000" >/proc/$1/$map || exit 1; done"#;
+    let own = std::process::id().to_string();
+    let mut outside = std::process::Command::new("/bin/sh");
+    let outside = outside.args(["-c", script, "sh", &own]).stdin(std::process::Stdio::piped()).spawn();
+    let mut outside = outside.expect("a shell");
+    // SAFETY: numbers only; this process has one thread.
+    let made = unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) };
+    assert_eq!(made, 0, "unshare: {}", std::io::Error::last_os_error());
+    let word = outside.stdin.take().expect("a pipe").write_all(b"made\n");
+    word.expect("somebody reads");
+    assert!(outside.wait().expect("the shell ends").success(), "the maps cannot be written");
 }
 
 /// A ruleset that handles the making of sockets only, and so takes nothing of it away that a test would miss.

@@ -30,6 +30,19 @@ impl Archive {
         self.align();
     }
 
+    /// A program, from a file here.
+    pub(crate) fn file(&mut self, name: &str, path: &Path) -> Result<(), Failure> {
+        let content = fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
+        self.entry(name, 0o100_755, &content);
+        Ok(())
+    }
+
+    /// Ends the archive, and writes it.
+    pub(crate) fn end(&mut self, image: &Path) -> Result<(), Failure> {
+        self.entry("TRAILER!!!", 0, &[]);
+        fs::write(image, &self.bytes).map_err(|error| Failure::io("write", image, &error))
+    }
+
     fn align(&mut self) {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }

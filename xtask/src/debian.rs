@@ -98,14 +98,22 @@ impl Apt {
         command
     }
 
-    /// The package with the kernel, which the one with the constant name depends on.
-    pub(crate) fn kernel(&self, suite: &str, name: &str) -> Result<String, Failure> {
+    /// The packages with the kernel and its modules, which the one with the constant name leads to: one package, or since
+    /// 7.x two that the one depends on.
+    pub(crate) fn kernel(&self, suite: &str, name: &str) -> Result<Vec<String>, Failure> {
+        let image = self.needed(suite, name, "linux-image-")?.pop();
+        let image = image.ok_or_else(|| Failure::Work(format!("{name} depends on no kernel")))?;
+        let parts = self.needed(suite, &image, "linux-")?;
+        let parts: Vec<_> = parts.into_iter().filter(|part| is_part(part)).collect();
+        Ok(if parts.is_empty() { vec![image] } else { parts })
+    }
+
+    /// What a package depends on, of the names that begin so.
+    fn needed(&self, suite: &str, name: &str, beginning: &str) -> Result<Vec<String>, Failure> {
         let shown =
             process::read(self.command("apt-cache").args(["--target-release", suite, "depends", name]))?;
-        let found = shown.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
-        found
-            .map(|found| format!("linux-image-{found}"))
-            .ok_or_else(|| Failure::Work(format!("{name} depends on no kernel: {}", shown.trim_end())))
+        let needed = shown.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+        Ok(needed.filter(|needed| needed.starts_with(beginning)).map(str::to_owned).collect())
     }
 
     /// Fetches packages and, with `install`, all that they need. Answers the files and forgets them.
@@ -118,6 +126,10 @@ impl Apt {
         files.retain(|file| file.extension().is_some_and(|ending| ending == "deb") && !before.contains(file));
         Ok(files)
     }
+}
+
+fn is_part(package: &str) -> bool {
+    package.starts_with("linux-binary-") || package.starts_with("linux-modules-")
 }
 
 /// The Debian mirror that this machine uses, as its own apt knows it.

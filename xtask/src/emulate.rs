@@ -86,10 +86,11 @@ fn install_emulator() -> Result<(), Failure> {
 /// Fetches what comes from Debian and unpacks it: a kernel, and a root with the tools.
 fn download(folder: &Path, suite: &str) -> Result<(), Failure> {
     let apt = Apt::new(&folder.join("apt"), suite, ARCHITECTURE)?;
-    let kernel = apt.kernel(suite, KERNEL)?;
-    println!("emulate: fetching {kernel}, {}", TOOLS.join(", "));
+    let packages = apt.kernel(suite, KERNEL)?;
+    println!("emulate: fetching {}, {}", packages.join(", "), TOOLS.join(", "));
     let boot = folder.join("boot");
-    unpack(&apt.fetch("download", &[&kernel])?, &boot)?;
+    let packages: Vec<_> = packages.iter().map(String::as_str).collect();
+    unpack(&apt.fetch("download", &packages)?, &boot)?;
     let image = only(&boot.join("boot"), "vmlinuz-")?;
     let kernel = folder.join("kernel");
     fs::rename(&image, &kernel).map_err(|error| Failure::io("move", &image, &error))?;
@@ -132,11 +133,11 @@ fn pack(system: &Path, programs: &BTreeMap<String, PathBuf>, image: &Path) -> Re
         archive.entry(folder, 0o040_755, &[]);
     }
     archive.entry("init", 0o100_755, include_bytes!("../programs/guest.sh"));
+    archive.entry("checks.sh", 0o100_644, include_bytes!("../programs/checks.sh"));
     for (name, file) in programs {
-        archive.entry(name, 0o100_755, &fs::read(file).map_err(|error| Failure::io("read", file, &error))?);
+        archive.file(name, file)?;
     }
-    archive.entry("TRAILER!!!", 0, &[]);
-    fs::write(image, &archive.bytes).map_err(|error| Failure::io("write", image, &error))?;
+    archive.end(image)?;
     println!("emulate: the image has {} MiB", archive.bytes.len() >> 20);
     Ok(())
 }

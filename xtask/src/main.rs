@@ -38,8 +38,8 @@ const COMMANDS: [Command; 8] = [
     },
     Command {
         name: "test",
-        options: "[--as USER]",
-        summary: "every test executable, as this user or, from root, as another",
+        options: "[--as USER] [--rung RUNG [--share I/N]]",
+        summary: "every test executable, as this user or, from root, as another; or the escape checks on a rung",
         run: test::run,
     },
     Command {
@@ -68,8 +68,8 @@ const COMMANDS: [Command; 8] = [
     },
     Command {
         name: "kernels",
-        options: "[--cache DIR] [--suite SUITE] [--systemd]",
-        summary: "the limits on an emulated machine with cgroup v2 alone; with systemd too",
+        options: "[--cache DIR] [--suite SUITE] [--systemd | --minimal]",
+        summary: "the limits on an emulated machine with cgroup v2 alone; with systemd too; or the smallest host",
         run: kernels::run,
     },
 ];

@@ -1,7 +1,7 @@
 //! Completion scripts: the generator's, with profiles asked for when a word is completed, because a user's own and the
 //! working directory's are not known before; and paths beside them.
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use ringfence::policy::BUILTIN_PROFILES;
 
@@ -38,8 +38,9 @@ fn script(shell: Shell) -> String {
                 "_ringfence_profiles() {{\n    local -a names\n    names=(${{(f)\"$({ASK})\"}})\n    \
                  _alternative 'profiles:profile:compadd -a names' 'files:file:_files'\n}}\n\n"
             );
+            let asked =
+                escaped(&Arguments::command(), script).replace(&format!("({words})"), "_ringfence_profiles");
             // The first line says which command the file completes, and stays the first.
-            let asked = script.replace(&format!("({words})"), "_ringfence_profiles");
             match asked.split_once('\n') {
                 Some((first, rest)) => format!("{first}\n\n{function}{rest}"),
                 None => asked,
@@ -55,6 +56,16 @@ fn script(shell: Shell) -> String {
     }
 }
 
+/// A colon ends a description for zsh (zshcompsys(1), `_arguments`), and the generator lets those of our values stand.
+fn escaped(command: &Command, mut script: String) -> String {
+    for name in command.get_arguments().flat_map(|argument| argument.get_value_names().unwrap_or_default()) {
+        if name.contains(':') {
+            script = script.replace(&format!("]:{name}:"), &format!("]:{}:", name.replace(':', "\\:")));
+        }
+    }
+    command.get_subcommands().fold(script, |script, command| escaped(command, script))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +79,6 @@ mod tests {
         }
         assert!(script(Shell::Fish).contains(&format!("-F -a \"({ASK})\"")));
         assert!(script(Shell::Zsh).starts_with("#compdef ringfence\n"));
+        assert!(script(Shell::Zsh).contains(r"]:SIZE[\:kill|\:truncate]:"));
     }
 }

@@ -22,7 +22,9 @@ fn finish(written: std::io::Result<()>) -> u8 {
     match written {
         // The reader had enough (`| head`): that is its right, and no failure.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            messages::say(&format!("cannot write to stdout: {error}"));
+            messages::say(&format!(
+                "cannot write to stdout: {error}; what was to be read there is not whole"
+            ));
             FAILED
         }
         _ => 0,

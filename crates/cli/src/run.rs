@@ -82,7 +82,7 @@ fn watch(command: &mut Command, mut events: Option<Events>) {
             events.write(event);
         }
         if person && event.what == Happened::StillStarting {
-            messages::say("the sandbox is still being set up after a second");
+            messages::say("the sandbox is still being set up after a second; --verbose says the steps");
         }
     });
 }

@@ -64,6 +64,7 @@ pub(crate) fn run(context: &mut Context, step: &Step) -> Result<(), Fault> {
         Some(Op::TakeIds) => privileges::take_ids(plan),
         Some(Op::CgroupNamespace) => Ok(sys::unshare(abi::CLONE_NEWCGROUP)?),
         Some(Op::Private) => mounts::private(),
+        Some(Op::VerifyPrivate) => verify::private(),
         Some(Op::Root) => mounts::root(context, step),
         Some(Op::Folder) => Ok(sys::mkdir(plan.text(step.path), step.a as u32)?),
         Some(Op::File) => mounts::file(plan, step),

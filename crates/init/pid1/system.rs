@@ -8,12 +8,16 @@ use crate::wire::{self, Command, CommandKind, Message as _, Step, detail};
 
 /// How long the supervisor may take to write the maps: it does nothing else meanwhile.
 const LONGEST_WAIT_NS: u64 = 4_000_000_000;
+/// How long with a service manager, which makes the cgroup: as long as an answer of D-Bus is waited for.
+const LONGEST_WAIT_FOR_MANAGER_NS: u64 = 25_000_000_000;
 
 /// Waits for the supervisor's word that the id maps are written; ends when the supervisor does.
 pub(crate) fn await_maps(plan: &Plan) -> Result<(), Fault> {
     let watched = |fd| PollFd { fd, events: abi::POLLIN, revents: 0 };
     let mut files = [watched(plan.header.control), watched(plan.header.supervisor)];
-    let end_ns = sys::monotonic_ns() + LONGEST_WAIT_NS;
+    let has_manager = plan.header.lingers != 0;
+    let longest = if has_manager { LONGEST_WAIT_FOR_MANAGER_NS } else { LONGEST_WAIT_NS };
+    let end_ns = sys::monotonic_ns() + longest;
     loop {
         let left = end_ns.saturating_sub(sys::monotonic_ns());
         let left =

@@ -101,6 +101,19 @@ pub(crate) fn program(plan: &Plan, step: &Step) -> Result<(), Fault> {
     if (device, seen.ino) == (step.a, step.b) { Ok(()) } else { Err(Fault::plain(fault::CHANGED)) }
 }
 
+/// No mount of this namespace shares events with others (proc_pid_mountinfo(5): the seventh field ends the optional
+/// ones, and none may be).
+pub(crate) fn private() -> Result<(), Fault> {
+    let mut found = 0_u32;
+    let mut lines = Lines::open(c"/proc/self/mountinfo")?;
+    while let Some(line) = lines.next()? {
+        expect(words(line).nth(6) == Some(b"-"), detail::SHARED_MOUNT)?;
+        found += 1;
+    }
+    lines.close()?;
+    expect(found > 0, detail::INCOMPLETE)
+}
+
 /// How many steps a plan may have: one bit each.
 const MOST_STEPS: usize = 1 << 15;
 

@@ -287,6 +287,9 @@ constants! {
 pub const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 /// `KEY_SPEC_SESSION_KEYRING` (keyctl(2)).
 pub const KEY_SPEC_SESSION_KEYRING: i32 = -3;
+/// Root's id gives nothing at an exec, and no change of ids takes a capability (SECBIT_NOROOT,
+/// SECBIT_NO_SETUID_FIXUP; capabilities(7)). Not locked: the end of the set-up sets and locks all.
+pub const SECUREBITS_OF_IDS: u32 = 0b0101;
 /// Every secure bit that matters, locked (capabilities(7)): root's id gives nothing, no id change gives or takes
 /// a capability, none is kept, none can be raised as ambient.
 pub const SECUREBITS_LOCKED: u32 = 0b1110_1111;

@@ -85,6 +85,9 @@ pub enum Op {
     CgroupNamespace,
     /// Cut the mount namespace off from the host's mount events.
     Private,
+    /// Read back that no mount shares events with others: where PID 1 has no user namespace of its own its first mount
+    /// would else be the host's too.
+    VerifyPrivate,
     /// Make the new root, in memory, and enter it; the old one stays reachable by fd. `a`: bytes, `b`: inodes.
     Root,
     /// Make a folder at `path`, mode `a`.
@@ -179,13 +182,14 @@ pub enum Op {
 
 impl Op {
     /// Every step, in numeric order.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::AwaitMaps,
         Self::Conceal,
         Self::DropGroups,
         Self::TakeIds,
         Self::CgroupNamespace,
         Self::Private,
+        Self::VerifyPrivate,
         Self::Root,
         Self::Folder,
         Self::File,

@@ -5,11 +5,11 @@ use ringfence_init::wire::{Record, RecordKind, detail, fault};
 use ringfence_policy::{Guarantee, Problem, Reason, Rung};
 
 use crate::errno;
-use crate::host::Descent;
 use crate::landlock;
 use crate::launch::ChildStep;
 use crate::plan::Plan;
 use crate::probe::trial::{Call, Failed};
+use crate::rung::Descent;
 use crate::step::Step;
 use crate::why::{self, Lack};
 

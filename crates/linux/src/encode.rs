@@ -263,6 +263,7 @@ const fn op(step: &Step) -> Op {
         Step::TakeIds { .. } => Op::TakeIds,
         Step::Conceal => Op::Conceal,
         Step::Private => Op::Private,
+        Step::VerifyPrivate => Op::VerifyPrivate,
         Step::Root { .. } => Op::Root,
         Step::Folder { .. } => Op::Folder,
         Step::File { .. } => Op::File,

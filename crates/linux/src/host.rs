@@ -9,6 +9,7 @@ use ringfence_init::abi;
 use ringfence_policy::{Policy, Problem, Rung};
 
 use crate::resolve::Source;
+use crate::rung::Unmapped;
 use crate::why::Lack;
 use crate::{cgroup, errno, landlock, look};
 
@@ -42,13 +43,6 @@ const PROC_COVERED: [&str; 22] = [
     "vmallocinfo",
 ];
 
-/// A rung that failed for the host's reason, and the next one.
-#[derive(Clone, Debug)]
-pub struct Descent {
-    pub(crate) rung: Rung,
-    pub(crate) lack: Lack,
-}
-
 /// Facts about this host and this caller.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -78,6 +72,8 @@ pub struct Host {
     pub rung: Rung,
     /// Why not better, and what is shown in place of a proc of the sandbox's own.
     pub(crate) outer_proc: Option<(Lack, Source)>,
+    /// Why there is no user namespace for PID 1, and who the program is then.
+    pub(crate) unmapped: Option<Unmapped>,
     /// The ABI of this kernel's Landlock (landlock(7)); `None` where it is no second layer.
     pub landlock: Option<u32>,
     /// Where cgroups can be made; looked for only when limits need one.
@@ -125,6 +121,7 @@ impl Host {
             processors: 1,
             rung: Rung::Full,
             outer_proc: None,
+            unmapped: None,
             landlock: landlock::abi()?,
             cgroups: cgroup::Found::default(),
         })
@@ -138,15 +135,6 @@ impl Host {
             return self;
         }
         Self { cgroups: cgroup::find(&wanted), processors: processors(), ..self }
-    }
-
-    /// Takes the next rung, for the reason that a step failed for.
-    ///
-    /// # Errors
-    /// What stands in for what is missing cannot be looked at.
-    pub fn below(self, descent: &Descent) -> Result<Self, Problem> {
-        let proc = Source::at(Path::new("/proc"))?;
-        Ok(Self { rung: descent.rung, outer_proc: Some((descent.lack.clone(), proc)), ..self })
     }
 
     /// Is the caller root of a host, or of a container with ids to give away? Who is root of their own id alone is an

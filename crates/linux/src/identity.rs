@@ -3,6 +3,7 @@
 //! An ordinary user is mapped to themselves. Host root is not special: the program gets an unprivileged host
 //! id that nobody else has, because even without a capability root's id owns root's files.
 
+use ringfence_init::abi::capability;
 use ringfence_policy::{Guarantee, HostUser, IdMap, Policy, Problem, Reason, Refusal};
 
 use crate::host::Host;
@@ -37,6 +38,8 @@ pub(crate) enum Writer {
     Root,
     /// newuidmap and newgidmap.
     Helpers,
+    /// Nobody: there is no user namespace, and the ids are the host's.
+    Nobody,
 }
 
 /// The program's identity.
@@ -47,7 +50,7 @@ pub(crate) struct Identity {
     pub(crate) users: Vec<Extent>,
     pub(crate) groups: Vec<Extent>,
     pub(crate) writer: Writer,
-    /// The host ids of the program, where files granted to it must be mapped to them.
+    /// The host ids of the program of root: files granted to it are mapped to them where they can be.
     pub(crate) mapped_mounts: Option<(u32, u32)>,
     /// The sandbox drops the caller's supplementary groups.
     pub(crate) drops_groups: bool,
@@ -61,6 +64,9 @@ impl Identity {
     /// # Errors
     /// Root's identity cannot be shed here, or ids were asked for that this caller cannot have.
     pub(crate) fn decide(policy: &Policy, host: &Host, random: u32) -> Result<Self, Problem> {
+        if let Some(unmapped) = &host.unmapped {
+            return Ok(Self::unmapped(unmapped.ids));
+        }
         let uid = policy.process.uid.unwrap_or(host.uid);
         let gid = policy.process.gid.unwrap_or(host.gid);
         let caller_is_root = host.caller_is_root();
@@ -98,25 +104,7 @@ impl Identity {
             return Err(refuse_root("root lacks CAP_SETUID, CAP_SETGID or CAP_SYS_ADMIN here"));
         }
         let count = if policy.process.id_map == IdMap::Range { BLOCK } else { 1 };
-        let (host_uid, host_gid) = match &policy.process.user {
-            HostUser::Auto => {
-                let id = auto_id(host, random, count)
-                    .ok_or_else(|| refuse_root("this user namespace has no id to spare for the program"))?;
-                (id, id)
-            }
-            HostUser::Uid(id) => (*id, accounts::group_of(*id)?.unwrap_or(*id)),
-            HostUser::Name(name) => {
-                accounts::by_name(name)?.map(|account| (account.uid, account.gid)).ok_or_else(|| {
-                    Problem::request("user", format!("no user is called `{name}` on this host"))
-                })?
-            }
-        };
-        if host_uid == 0 || host_gid == 0 {
-            let why = format!("--user is host root (user {host_uid}, group {host_gid})");
-            return Err(
-                Problem::request("user", why).remedy("--allow-degraded=host-root runs it as host root")
-            );
-        }
+        let (host_uid, host_gid) = host_ids(policy, host, random, count)?;
         let map = |inside: u32, outside: u32| {
             if count == 1 {
                 vec![Extent { inside, outside, count }]
@@ -136,6 +124,28 @@ impl Identity {
         })
     }
 
+    /// The host's own ids, taken by setresuid(2).
+    fn unmapped((uid, gid): (u32, u32)) -> Self {
+        Self {
+            uid,
+            gid,
+            users: Vec::new(),
+            groups: Vec::new(),
+            writer: Writer::Nobody,
+            mapped_mounts: Some((uid, gid)),
+            drops_groups: true,
+            caller_is_root: true,
+        }
+    }
+
+    /// What PID 1 needs to set up, one bit each.
+    pub(crate) fn setup_capabilities(&self) -> u64 {
+        // Only to write a limit of its own user namespace: elsewhere it would be the host's.
+        let needless = if self.writer == Writer::Nobody { Some(capability::SYS_RESOURCE) } else { None };
+        let needed = capability::SETUP.into_iter().filter(|number| Some(*number) != needless);
+        needed.fold(0, |set, number| set | 1 << number)
+    }
+
     /// The caller's own id where it was, and the subordinate ids of subuid(5) and subgid(5) around it.
     fn with_subordinate_ids(self, host: &Host) -> Result<Self, Problem> {
         let [(first_user, users), (first_group, groups)] = subordinate_ranges(host)?;
@@ -147,6 +157,29 @@ impl Identity {
             ..self
         })
     }
+}
+
+/// The host's user and group that a program of root runs as: those that were asked for, or some of nobody.
+///
+/// # Errors
+/// There are no such, or they are root's.
+pub(crate) fn host_ids(policy: &Policy, host: &Host, random: u32, count: u32) -> Result<(u32, u32), Problem> {
+    let (host_uid, host_gid) = match &policy.process.user {
+        HostUser::Auto => {
+            let id = auto_id(host, random, count)
+                .ok_or_else(|| refuse_root("this user namespace has no id to spare for the program"))?;
+            (id, id)
+        }
+        HostUser::Uid(id) => (*id, accounts::group_of(*id)?.unwrap_or(*id)),
+        HostUser::Name(name) => accounts::by_name(name)?
+            .map(|account| (account.uid, account.gid))
+            .ok_or_else(|| Problem::request("user", format!("no user is called `{name}` on this host")))?,
+    };
+    if host_uid == 0 || host_gid == 0 {
+        let why = format!("--user is host root (user {host_uid}, group {host_gid})");
+        return Err(Problem::request("user", why).remedy("--allow-degraded=host-root runs it as host root"));
+    }
+    Ok((host_uid, host_gid))
 }
 
 /// First id and count of the caller's ranges, of users and of groups.
@@ -232,6 +265,7 @@ mod tests {
             processors: 1,
             rung: ringfence_policy::Rung::Full,
             outer_proc: None,
+            unmapped: None,
             landlock: None,
             cgroups: crate::cgroup::Found::default(),
         }

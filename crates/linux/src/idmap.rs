@@ -33,7 +33,7 @@ pub(crate) fn lines(extents: &[Extent]) -> String {
 pub(crate) fn write(plan: &Plan, process: i32) -> Result<(), Problem> {
     let identity = &plan.identity;
     match identity.writer {
-        Writer::Itself => Ok(()),
+        Writer::Itself | Writer::Nobody => Ok(()),
         Writer::Root => write_as_root(identity, process),
         Writer::Helpers => run_helpers(plan, process),
     }

@@ -141,7 +141,7 @@ fn release(running: &Running) -> Result<(), Problem> {
     if moved {
         running.cgroup().map_or(Ok(()), |cgroup| cgroup.add(running.process_id()))?;
     }
-    if plan.identity.writer != Writer::Itself {
+    if matches!(plan.identity.writer, Writer::Root | Writer::Helpers) {
         idmap::write(plan, running.process_id())?;
     } else if !moved {
         return Ok(());
@@ -236,6 +236,8 @@ struct Child<'a> {
     maps: &'a [(CString, Vec<u8>)],
     /// What the set-up needs and what the program keeps, one bit each.
     capabilities: u64,
+    /// In the caller's own user namespace, where its id means something.
+    is_root: bool,
     arguments: [usize; 4],
     environment: [usize; 1],
     /// Where it failed, for the parent to read.
@@ -273,7 +275,8 @@ fn start(
         placed,
         executable: executable.as_raw_fd(),
         maps: &maps,
-        capabilities: abi::capability::SETUP.iter().fold(plan.capabilities, |set, number| set | 1 << number),
+        capabilities: plan.identity.setup_capabilities() | plan.capabilities,
+        is_root: plan.identity.writer == Writer::Nobody,
         arguments: [
             name.as_ptr() as usize,
             plan_number.as_ptr() as usize,
@@ -377,6 +380,11 @@ fn prepare(child: &Child<'_>) -> Result<(), (ChildStep, Errno)> {
     }
     for (path, content) in child.maps {
         write_file(path, content).map_err(|e| (ChildStep::WriteMaps, e))?;
+    }
+    if child.is_root {
+        // Else the exec would give PID 1 all that root has, and the change of its ids take the few that it needs.
+        let bits = abi::SECUREBITS_OF_IDS as usize;
+        sys::prctl(abi::PR_SET_SECUREBITS, bits, 0).map_err(|e| (ChildStep::Capabilities, e))?;
     }
     raise_ambient(child.capabilities).map_err(|e| (ChildStep::Capabilities, e))
 }

@@ -35,7 +35,7 @@ pub(crate) fn behind(path: &Path) -> io::Result<Metadata> {
 /// It cannot be followed, or an answer on the way cannot be.
 pub fn real(path: &Path) -> io::Result<PathBuf> {
     let file = File::from(twice(|| open(path, OFlags::PATH))?);
-    let there = file.metadata().and_then(typed)?;
+    let there = opened(&file)?;
     let real = target(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())));
     // "Not there" would be an answer about the path.
     let real = real.map_err(|e| match e.raw_os_error() {
@@ -87,7 +87,7 @@ pub(crate) fn regular(path: &Path, most: usize) -> io::Result<Option<Vec<u8>>> {
     }
     twice(|| {
         let file = File::from(open(path, OFlags::NONBLOCK | OFlags::NOCTTY)?);
-        let is_file = file.metadata().and_then(typed)?.is_file();
+        let is_file = opened(&file)?.is_file();
         if is_file { read_opened(file, most).map(Some) } else { Ok(None) }
     })
 }
@@ -108,7 +108,7 @@ fn read_opened(mut file: File, most: usize) -> io::Result<Vec<u8>> {
         }
     }
     bytes.truncate(most);
-    let size = file.metadata().and_then(typed)?.size();
+    let size = opened(&file)?.size();
     // Files of proc have no size.
     if bytes.is_empty() && size > 0 { Err(lie("read", "is empty")) } else { Ok(bytes) }
 }
@@ -154,12 +154,12 @@ pub(crate) fn entries(folder: &Path) -> io::Result<Vec<Entry>> {
 }
 
 fn read_entries(folder: &Path) -> io::Result<Vec<Entry>> {
-    let opened = File::from(open(folder, OFlags::DIRECTORY | OFlags::NOFOLLOW)?);
-    if !same(&opened.metadata().and_then(typed)?, &at(folder)?) {
+    let file = File::from(open(folder, OFlags::DIRECTORY | OFlags::NOFOLLOW)?);
+    if !same(&opened(&file)?, &at(folder)?) {
         return Err(lie("openat", "is another folder"));
     }
     let mut buffer = Vec::with_capacity(32 * 1024);
-    let mut raw = RawDir::new(&opened, buffer.spare_capacity_mut());
+    let mut raw = RawDir::new(&file, buffer.spare_capacity_mut());
     let (mut entries, mut own, mut ends) = (Vec::new(), 0, 0);
     // An end is believed when it is said twice, after the two entries that every folder has.
     while ends < 2 {
@@ -243,6 +243,14 @@ fn twice<T>(ask: impl Fn() -> io::Result<T>) -> io::Result<T> {
             Err(e) if e.raw_os_error() == Some(libc::EACCES) && !refused => refused = true,
             answer => return answer,
         }
+    }
+}
+
+/// What an open file is (fstat(2)). It is there and it is ours: an answer that says otherwise is about no path.
+fn opened(file: &File) -> io::Result<Metadata> {
+    match file.metadata() {
+        Err(e) if is_absent(&e) => Err(io::Error::other(format!("an open file cannot be looked at: {e}"))),
+        answer => answer.and_then(typed),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::layout::{Layout, Node, Rank};
 use crate::receipt;
 use crate::resolve::{FURNITURE, Resolved, Source};
 use crate::rlimits;
+use crate::rung;
 use crate::step::{MountFlags, Step};
 use crate::terminal::OwnTerminal;
 
@@ -115,6 +116,7 @@ impl Plan {
             Writer::Itself => "mapping the caller's own id",
             Writer::Root => "mapped by root to an unprivileged host id",
             Writer::Helpers => "mapped by newuidmap and newgidmap",
+            Writer::Nobody => "under the host's own ids",
         };
         let cgroup = match &self.cgroup {
             Some(spec) if spec.place.is_born_into() => format!(", born into a cgroup ({spec})"),
@@ -151,14 +153,25 @@ const EMPTY_FOLDER: &str = "/.ringfence-empty-folder";
 /// A guarantee that this host cannot give and the policy does not waive; a limit above what the caller has.
 pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> Result<Plan, Problem> {
     let outer_proc = outer_proc(policy, host)?;
+    rung::check(policy, resolved, host)?;
     let identity = Identity::decide(policy, host, random)?;
     check_devices(resolved, &identity)?;
     let held = cgroup::decide(policy, &host.cgroups)?;
-    let namespaces: Vec<_> =
-        NAMESPACES.into_iter().filter(|name| *name != "net" || policy.network == Network::None).collect();
+    let namespaces = namespaces(policy, host);
     let mut steps = Vec::new();
     become_somebody(&mut steps, &identity, &held);
-    steps.extend([Step::Private, Step::Root { bytes: FURNITURE, inodes: 65_536 }]);
+    let verify_namespace = |name: &&'static str| Step::VerifyNamespace {
+        name,
+        host: host.namespaces.get(name).copied().unwrap_or(0),
+    };
+    let in_hosts = identity.writer == Writer::Nobody;
+    if in_hosts {
+        // Before anything is done that would be done to the host in a namespace of the host's.
+        steps.extend(namespaces.iter().map(verify_namespace));
+    }
+    steps.push(Step::Private);
+    steps.extend(in_hosts.then_some(Step::VerifyPrivate));
+    steps.push(Step::Root { bytes: FURNITURE, inodes: 65_536 });
     build_files(&mut steps, policy, resolved, &identity, outer_proc);
     steps.push(Step::VerifyMounts);
     if policy.network == Network::None {
@@ -166,8 +179,8 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
     }
     steps.push(Step::Hostname { name: policy.process.hostname.clone() });
     steps.push(Step::Keyring);
-    for name in &namespaces {
-        steps.push(Step::VerifyNamespace { name, host: host.namespaces.get(name).copied().unwrap_or(0) });
+    if !in_hosts {
+        steps.extend(namespaces.iter().map(verify_namespace));
     }
     let capabilities = policy.capabilities.iter().fold(0, |set, capability| set | 1 << capability.number());
     steps.push(Step::CloseFiles);
@@ -202,6 +215,16 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         writable: writable(resolved),
         layout: resolved.layout.clone(),
     })
+}
+
+/// The namespaces that the sandbox gets.
+fn namespaces(policy: &Policy, host: &Host) -> Vec<&'static str> {
+    let is_had = |name: &&str| match *name {
+        "net" => policy.network == Network::None,
+        "user" => host.unmapped.is_none(),
+        _ => true,
+    };
+    NAMESPACES.into_iter().filter(is_had).collect()
 }
 
 /// What is shown as /proc where the sandbox can have none of its own.
@@ -249,11 +272,12 @@ fn writable(resolved: &Resolved) -> Vec<PathBuf> {
 
 fn become_somebody(steps: &mut Vec<Step>, identity: &Identity, held: &Held) {
     let moved = held.spec.as_ref().is_some_and(|spec| !spec.place.is_born_into());
-    if identity.writer == Writer::Itself && moved {
-        steps.push(Step::Await { what: "it is in its cgroup" });
+    match identity.writer {
+        Writer::Itself | Writer::Nobody if moved => steps.push(Step::Await { what: "it is in its cgroup" }),
+        Writer::Itself | Writer::Nobody => {}
+        Writer::Root | Writer::Helpers => steps.push(Step::Await { what: "the id maps are written" }),
     }
     if identity.writer != Writer::Itself {
-        steps.push(Step::Await { what: "the id maps are written" });
         if identity.drops_groups {
             steps.push(Step::DropGroups);
         }
@@ -387,6 +411,8 @@ impl Builder<'_> {
                 Step::Tmpfs { path, options, flags: MountFlags { no_exec, ..plain } }
             }
             Node::Proc => match self.outer_proc {
+                // In the host's user namespace the limit would be the host's.
+                None if self.identity.writer == Writer::Nobody => Step::Proc { path },
                 None => {
                     self.steps.push(Step::Proc { path });
                     Step::NoUserNamespaces
@@ -434,7 +460,8 @@ impl Builder<'_> {
 
     /// Their owner is mapped to the program, unless that is the program already.
     fn is_mapped(&self, rank: Rank, source: &Source) -> bool {
-        self.is_cloned_outside(rank)
+        self.identity.writer == Writer::Root
+            && self.is_cloned_outside(rank)
             && self.identity.mapped_mounts.is_some_and(|(uid, _)| uid != source.owner.0)
     }
 

@@ -10,6 +10,7 @@ use crate::identity::{Identity, Writer};
 use crate::layout::{Node, Rank};
 use crate::plan::Layers;
 use crate::resolve::Resolved;
+use crate::rung;
 
 /// One row for each guarantee that this policy asks for.
 pub(crate) fn rows(
@@ -36,7 +37,7 @@ pub(crate) fn rows(
         rows.push(row(Guarantee::Network, &["network namespace"], "its own loopback and nothing else"));
     }
     rows.push(ipc(policy, filters.is_some(), scoped));
-    rows.push(privileges(policy));
+    rows.push(privileges(policy, host));
     rows.push(kernel_surface(policy, filters, host));
     rows.extend(cgroup::rows(policy, held));
     rows.extend(output(policy));
@@ -192,8 +193,9 @@ fn output(policy: &Policy) -> Option<GuaranteeRow> {
 
 fn kernel_surface(policy: &Policy, filters: Option<&Filters>, host: &Host) -> GuaranteeRow {
     let layers = ["seccomp filter", "no capabilities", "no further user namespace"];
-    // That limit is written in a proc of the sandbox's own.
-    let layers = if host.outer_proc.is_some() { &layers[..2] } else { &layers[..] };
+    // That limit is written in a proc of the sandbox's own, and is that of its user namespace.
+    let limited = host.outer_proc.is_none() && host.unmapped.is_none();
+    let layers = if limited { &layers[..] } else { &layers[..2] };
     let Some(filters) = filters else {
         let detail = "no filter of system calls; a piped core handler of the host may run after a crash";
         let waived = row(Guarantee::KernelSurface, &layers[1..], detail);
@@ -227,8 +229,16 @@ fn ipc(policy: &Policy, filtered: bool, scoped: Option<&'static str>) -> Guarant
     partial(Guarantee::Ipc, &layers, &gaps.join("; "))
 }
 
-fn privileges(policy: &Policy) -> GuaranteeRow {
+fn privileges(policy: &Policy, host: &Host) -> GuaranteeRow {
     let layers = ["five capability sets", "no_new_privs", "locked secure bits", "nosuid on every mount"];
+    if let Some(unmapped) = &host.unmapped {
+        let detail = format!(
+            "no capability, and no user namespace around it: {}; {}",
+            rung::UNMAPPED,
+            unmapped.lack.why
+        );
+        return partial(Guarantee::Privileges, &layers, &detail);
+    }
     if policy.capabilities.is_empty() {
         return row(Guarantee::Privileges, &layers, "no capability, and no way to gain one");
     }
@@ -246,10 +256,10 @@ fn host_root(identity: &Identity) -> Option<GuaranteeRow> {
         return Some(GuaranteeRow { status: Status::Waived, ..waived });
     }
     let id = identity.mapped_mounts.map_or(0, |(uid, _)| uid);
-    let layers = ["user namespace", "id-mapped mounts"];
-    Some(row(
-        Guarantee::HostRoot,
-        &layers,
-        &format!("it is user {id} on the host, in no supplementary group"),
-    ))
+    let who = format!("it is user {id} on the host, in no supplementary group");
+    if identity.writer == Writer::Nobody {
+        let detail = format!("{who}, and so is what it makes");
+        return Some(row(Guarantee::HostRoot, &["an id of the host that is not root's"], &detail));
+    }
+    Some(row(Guarantee::HostRoot, &["user namespace", "id-mapped mounts"], &who))
 }

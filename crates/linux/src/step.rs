@@ -32,6 +32,7 @@ pub enum Step {
     TakeIds { uid: u32, gid: u32 },
     Conceal,
     Private,
+    VerifyPrivate,
     Root { bytes: u64, inodes: u64 },
     Folder { path: PathBuf, mode: u32 },
     File { path: PathBuf, mode: u32, content: Vec<u8> },
@@ -123,6 +124,7 @@ impl fmt::Display for Step {
             Self::TakeIds { uid, gid } => write!(f, "take user id {uid} and group id {gid}"),
             Self::Conceal => f.write_str("make PID 1 untraceable, in a session of its own"),
             Self::Private => f.write_str("cut off from the host's mount events"),
+            Self::VerifyPrivate => f.write_str("verify that no mount is shared with the host"),
             Self::Root { bytes, .. } => write!(f, "enter a new root in memory, {} KiB", bytes / 1024),
             Self::Folder { path, mode } => write!(f, "make folder {} ({mode:o})", path.display()),
             Self::File { path, content, .. } => {

@@ -42,6 +42,8 @@ pub(crate) fn judge(
     let used_up = record.ended & ended::CPU_TIME != 0 || signal == Some(libc::SIGXCPU);
     let cpu_time = cpu_time.filter(|limit| used_up || usage.cpu_us > *limit);
     let pids = limits.pids.filter(|_| account.forks_refused > 0);
+    // The kernel writes up to the limit and not beyond (setrlimit(2)).
+    let file_size = limits.file_size.filter(|_| signal == Some(libc::SIGXFSZ));
     let exceed = |limit: &str, allowed: u64, used: u64| Exceeded { limit: limit.to_owned(), allowed, used };
     let exceeded: Vec<_> = [
         memory.map(|size| exceed("memory", size.0, usage.peak_memory_bytes)),
@@ -49,6 +51,7 @@ pub(crate) fn judge(
         meter.exceeded(),
         cpu_time.map(|allowed| exceed("cpu-time", allowed, usage.cpu_us.max(allowed))),
         pids.map(|allowed| exceed("pids", allowed, usage.peak_pids.unwrap_or(allowed))),
+        file_size.map(|size| exceed("file-size", size.0, size.0)),
     ]
     .into_iter()
     .flatten()

@@ -234,6 +234,12 @@ pub const CODES: &[Code] = &[
         "it is not there, not clear, or wrong",
         "`ringfence profile list` lists them, `profile check FILE` says what is wrong",
     ),
+    code(
+        "reach",
+        "a granted path",
+        "the program's host user may not reach it, and nothing maps its owner here",
+        "run it with --user as one who may, or change its mode",
+    ),
     code("refused", "a guarantee", "this host cannot give it", "`ringfence doctor` says what would"),
     code(
         "registry",

@@ -124,11 +124,13 @@ pub enum Rung {
     Full,
     /// In a container whose /proc is partly covered: the kernel gives no new one, so the caller's is shown, read-only.
     Nested,
+    /// Root, where no user namespace can be made: all other namespaces, and the program's ids are the host's.
+    Root,
 }
 
 impl Rung {
     /// Every rung, the best one first.
-    pub const ALL: [Self; 2] = [Self::Full, Self::Nested];
+    pub const ALL: [Self; 3] = [Self::Full, Self::Nested, Self::Root];
 
     /// The name as reports spell it.
     #[must_use]
@@ -136,6 +138,7 @@ impl Rung {
         match self {
             Self::Full => "full",
             Self::Nested => "nested",
+            Self::Root => "root",
         }
     }
 }

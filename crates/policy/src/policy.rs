@@ -22,6 +22,9 @@ use crate::{BindSpec, Capability, CpuList, Cpus, Guarantee, OutputLimit, Problem
 pub struct Policy {
     /// The profile that it began as.
     pub profile: String,
+    /// The files that the profile was read from, which stay read-only inside.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
     /// The files that it sees.
     pub filesystem: Filesystem,
     /// The network that it reaches.
@@ -468,11 +471,13 @@ impl Policy {
         policy
     }
 
-    /// SHA-256 of the policy as a report shows it, in hexadecimal.
+    /// SHA-256 of the policy as a report shows it, in hexadecimal, with an empty `profile` and without `files`: the same
+    /// profile is the same policy in every checkout.
     #[must_use]
     pub fn sha256(&self) -> String {
         use sha2::{Digest, Sha256};
-        let value = serde_json::to_value(self.without_values()).unwrap_or_default();
+        let nameless = Self { profile: String::new(), files: Vec::new(), ..self.without_values() };
+        let value = serde_json::to_value(nameless).unwrap_or_default();
         let json = value.to_string();
         Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
     }

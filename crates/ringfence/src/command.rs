@@ -215,13 +215,13 @@ impl Command {
     pub(crate) fn plan_with(&self, outer: Option<&Outer>) -> Result<Plan, Problem> {
         check_passed(self.once.passed.iter().map(|(number, file)| (*number, file.as_fd())))?;
         let passed = self.once.passed.iter().map(|(number, _)| *number).collect();
-        self.plan_on(None, passed, self.own_terminal(outer))
+        self.plan_on(&[], passed, self.own_terminal(outer))
     }
 
-    /// The plan for the rung that follows one that failed; the full one's when none has.
+    /// The plan for the rung below those that failed; the full one's when none has.
     fn plan_on(
         &self,
-        descent: Option<&Descent>,
+        descents: &[Descent],
         passed: Vec<i32>,
         terminal: Option<OwnTerminal>,
     ) -> Result<Plan, Problem> {
@@ -239,10 +239,12 @@ impl Command {
         request.hidden.clone_from(&self.hidden);
         request.terminal = terminal;
         request.instead.clone_from(&self.instead);
+        let random = random();
         let host = Host::read()?.with_cgroups(&self.policy);
-        let host = descent.map_or(Ok(host.clone()), |descent| host.below(descent))?;
+        let below = |host: Host, descent| host.below(descent, &self.policy, random);
+        let host = descents.iter().try_fold(host, below)?;
         let resolved = resolve(&self.policy, &request, &host)?;
-        Ok(Plan { steps: plan(&self.policy, &resolved, &host, random())?, begun_ns })
+        Ok(Plan { steps: plan(&self.policy, &resolved, &host, random)?, begun_ns })
     }
 
     /// Starts it.
@@ -314,19 +316,33 @@ impl Command {
 
     /// Starts a plan. Where the policy does without what the next rung lacks, and this one's set-up fails for just
     /// that, the next one is tried: of the first nothing has run, and nothing is left.
-    fn climb(&self, plan: Plan, streams: Streams) -> Result<Running, Problem> {
-        if !self.policy.waived.contains(&Guarantee::Processes) {
-            return launch(plan.steps, streams, plan.begun_ns);
-        }
-        let again = streams.duplicate().map_err(|e| {
-            Problem::request("streams", format!("a stream cannot be kept for another try: {e}"))
-        })?;
+    fn climb(&self, plan: Plan, mut streams: Streams) -> Result<Running, Problem> {
+        let does_without = |guarantee| self.policy.waived.contains(&guarantee);
         let terminal = plan.steps.terminal().cloned();
-        let mut running = launch(plan.steps, streams, plan.begun_ns)?;
-        let Some(descent) = running.next_rung() else { return Ok(running) };
-        drop(running);
-        let passed = again.more.iter().map(|(number, _)| *number).collect();
-        launch(self.plan_on(Some(&descent), passed, terminal)?.steps, again, plan.begun_ns)
+        let (mut steps, begun_ns) = (plan.steps, plan.begun_ns);
+        let mut descents: Vec<Descent> = Vec::new();
+        loop {
+            let rungs = [Guarantee::Processes, Guarantee::Privileges].map(does_without);
+            let again = rungs.contains(&true).then(|| streams.duplicate()).transpose().map_err(|e| {
+                Problem::request("streams", format!("a stream cannot be kept for another try: {e}"))
+            })?;
+            let descent = match launch(steps, streams, begun_ns) {
+                Ok(running) if !does_without(Guarantee::Processes) => return Ok(running),
+                Ok(mut running) => match running.next_rung() {
+                    None => return Ok(running),
+                    Some(descent) => descent,
+                },
+                Err(problem) if !descents.is_empty() => return Err(problem),
+                Err(problem) => Host::read()?.without_user_namespaces().ok_or(problem)?,
+            };
+            let Some(kept) = again.filter(|_| does_without(descent.guarantee())) else {
+                return Err(descent.refusal());
+            };
+            let passed = kept.more.iter().map(|(number, _)| *number).collect();
+            descents.push(descent);
+            steps = self.plan_on(&descents, passed, terminal.clone())?.steps;
+            streams = kept;
+        }
     }
 
     /// Runs it with the caller's streams and waits.

@@ -54,11 +54,13 @@ pub fn examine(words: &[impl AsRef<std::ffi::OsStr>]) -> Diagnosis {
     let mechanisms = probe();
     let (mut sandbox, mut rung) = prove(words, &[]);
     let mut waivers = Vec::new();
-    if rung.is_none() {
-        // The policy of a run decides what may be done without; here it is asked what that would give.
-        let (degraded, lower) = prove(words, &DEGRADED);
-        if lower.is_some() {
-            (sandbox, rung, waivers) = (degraded, lower, DEGRADED.to_vec());
+    // The policy of a run decides what may be done without; here it is asked what that would give.
+    for without in DEGRADED {
+        if rung.is_none() {
+            let (degraded, lower) = prove(words, without);
+            if lower.is_some() {
+                (sandbox, rung, waivers) = (degraded, lower, without.to_vec());
+            }
         }
     }
     let all = mechanisms.iter().filter(|row| row.needed).all(|row| row.found == Found::Works);
@@ -75,8 +77,9 @@ pub fn examine(words: &[impl AsRef<std::ffi::OsStr>]) -> Diagnosis {
     }
 }
 
-/// What a rung below the full one may need.
-const DEGRADED: [Guarantee; 1] = [Guarantee::Processes];
+/// What the rungs below the full one need, the best one first.
+const DEGRADED: [&[Guarantee]; 3] =
+    [&[Guarantee::Processes], &[Guarantee::Privileges], &[Guarantee::Processes, Guarantee::Privileges]];
 
 /// Runs the command as `ringfence run` would.
 fn prove(words: &[impl AsRef<std::ffi::OsStr>], waived: &[Guarantee]) -> (Proof, Option<Rung>) {

@@ -20,11 +20,11 @@ pub(super) struct Executable {
     pub(super) environment: Vec<(String, String)>,
 }
 
-/// Builds the tests and lists them by name: cargo tells of them as they are built.
-pub(super) fn build() -> Result<Vec<Executable>, Failure> {
+/// Builds the tests that are `selected`, in cargo's words, and lists them: cargo tells of them as they are built.
+pub(super) fn build(selected: &[&str]) -> Result<Vec<Executable>, Failure> {
     let workspace = Workspace::load()?;
     let mut cargo = process::cargo();
-    cargo.args(["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]);
+    cargo.arg("test").args(selected).args(["--no-run", "--message-format=json-render-diagnostics"]);
     let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| process::not_started(&cargo, &error))?;
     if !output.status.success() {

@@ -2,6 +2,7 @@
 
 mod executables;
 mod identity;
+mod rung;
 pub(crate) mod tally;
 
 use std::io::{self, BufRead, BufReader, Write};
@@ -17,9 +18,15 @@ use crate::process;
 
 pub(crate) fn run(mut arguments: Arguments) -> Result<(), Failure> {
     let user = arguments.value("--as")?;
+    let rung = arguments.value("--rung")?;
+    let share = arguments.value("--share")?;
     arguments.finish()?;
     let identity = user.map(|name| Identity::find(&name)).transpose()?;
-    let executables = executables::build()?;
+    let share = rung::Share::parse(share.as_deref().unwrap_or("0/1"))?;
+    if let Some(rung) = rung {
+        return rung::run(&rung, share, identity.as_ref());
+    }
+    let executables = executables::build(&["--workspace"])?;
     if let Some(identity) = &identity {
         for executable in &executables {
             identity.check_access(&executable.path)?;

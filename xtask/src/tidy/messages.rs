@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Finding, Source, rust};
+use super::{Finding, Source, pairs, rust, said};
 
 /// The table, and the list of codes.
 pub(crate) const TABLE: &str = "docs/MESSAGES.md";
@@ -16,8 +16,8 @@ const MAKERS: [&str; 3] = ["Problem::request(", "Problem::new(", "errno::problem
 #[derive(Debug, PartialEq, Eq)]
 struct Message {
     code: String,
-    /// What is said; several where the place chooses.
-    said: Vec<String>,
+    /// What is said, and what to do if that is chosen with it; several where the place chooses.
+    said: Vec<(String, Option<String>)>,
     remedy: Option<String>,
     at: usize,
 }
@@ -72,6 +72,7 @@ pub(crate) fn text(sources: &[Source]) -> String {
             text.extend(rows);
         }
     }
+    text.push_str(&said::text(sources.iter().filter(|source| is_ours(source))));
     text
 }
 
@@ -81,9 +82,16 @@ const HEAD: &str = "# Messages\n\n\
     `remedy`). Braces stand for what differs: a path, a number, a name. Written by `cargo xtask messages` from the code.\n";
 
 fn rows(message: &Message, usual: &str) -> Vec<String> {
+    let row = |(said, own): &(String, Option<String>)| {
+        row(said, own.as_deref().or(message.remedy.as_deref()).unwrap_or(usual))
+    };
+    message.said.iter().map(row).collect()
+}
+
+/// One line of a table.
+pub(super) fn row(said: &str, remedy: &str) -> String {
     let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
-    let remedy = cell(message.remedy.as_deref().unwrap_or(usual));
-    message.said.iter().map(|said| format!("| {} | {remedy} |\n", cell(said))).collect()
+    format!("| {} | {} |\n", cell(said), cell(remedy))
 }
 
 /// Word, place, why and remedy of every code.
@@ -119,13 +127,13 @@ fn messages(source: &Source) -> Vec<Message> {
             let mut parts = literals(source, from, to).into_iter().map(|(_, text)| text);
             let Some(code) = parts.next().filter(|code| is_word(code)) else { continue };
             let statement = source.code[to..end].find(';').map_or(end, |length| to + length);
-            let remedies = remedies(source, to, statement);
-            let said: Vec<_> = match parts.next() {
-                Some(said) => vec![said],
+            let remedy = remedies(source, to, statement).into_iter().next();
+            let said = match parts.next() {
+                Some(said) => vec![(said, None)],
                 None => said_before(source, at),
             };
-            let said = said.into_iter().map(|text| one_line(&text)).collect();
-            found.push(Message { code, said, remedy: remedies.into_iter().next(), at });
+            let said = said.into_iter().map(|(text, remedy)| (one_line(&text), remedy)).collect();
+            found.push(Message { code, said, remedy, at });
         }
     }
     found
@@ -135,8 +143,9 @@ fn is_word(code: &str) -> bool {
     !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
-/// Where the message is made beforehand: every sentence of the function so far that is no remedy.
-fn said_before(source: &Source, at: usize) -> Vec<String> {
+/// Where the message is made beforehand: every sentence of the function so far that is no remedy, each with what
+/// stands beside it in a pair `(message, remedy)`.
+fn said_before(source: &Source, at: usize) -> Vec<(String, Option<String>)> {
     let function = source.code[..at].rfind("fn ").unwrap_or(0);
     // What was said by an earlier place of the same function is not said by this one.
     let earlier = MAKERS.iter().filter_map(|maker| source.code[function..at].rfind(maker)).max();
@@ -145,8 +154,14 @@ fn said_before(source: &Source, at: usize) -> Vec<String> {
         source.code[earlier..at].find(';').map_or(at, |length| earlier + length)
     });
     let remedies = remedies(source, start, at);
-    let all = literals(source, start, at).into_iter().map(|(_, text)| text);
-    all.filter(|text| is_sentence(text) && !remedies.contains(text)).collect()
+    let all = literals(source, start, at);
+    let beside: Vec<_> = all.iter().map(|(place, _)| pairs::beside(source, function, *place)).collect();
+    let taken: Vec<_> = beside.iter().flatten().map(|(place, _)| *place).collect();
+    all.into_iter()
+        .zip(beside)
+        .filter(|((place, text), _)| is_sentence(text) && !remedies.contains(text) && !taken.contains(place))
+        .map(|((_, text), beside)| (text, beside.map(|(_, text)| one_line(&text))))
+        .collect()
 }
 
 /// Words, and not the beginning of what is to be done.
@@ -166,7 +181,7 @@ fn remedies(source: &Source, from: usize, to: usize) -> Vec<String> {
 }
 
 /// From behind an opening parenthesis to the closing one.
-fn arguments(code: &str, from: usize) -> (usize, usize) {
+pub(super) fn arguments(code: &str, from: usize) -> (usize, usize) {
     let mut depth = 1;
     for (at, byte) in code.bytes().enumerate().skip(from) {
         match byte {
@@ -182,7 +197,7 @@ fn arguments(code: &str, from: usize) -> (usize, usize) {
 }
 
 /// The string literals in a part of a file, without their quotes.
-fn literals(source: &Source, from: usize, to: usize) -> Vec<(usize, String)> {
+pub(super) fn literals(source: &Source, from: usize, to: usize) -> Vec<(usize, String)> {
     let (mut found, mut at) = (Vec::new(), from);
     while at < to {
         let rest = &source.text[at..];
@@ -200,7 +215,7 @@ fn literals(source: &Source, from: usize, to: usize) -> Vec<(usize, String)> {
 }
 
 /// A literal over several lines is one (`\` at the end of a line leaves out what follows it), and escapes are read.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let joined: Vec<_> = text.split("\\\n").map(str::trim_start).collect();
     joined.concat().replace("\\\"", "\"").replace("\\\\", "\\").replace("{{", "{").replace("}}", "}")
 }

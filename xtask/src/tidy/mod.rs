@@ -4,8 +4,10 @@ mod edges;
 mod functions;
 mod hosts;
 mod messages;
+mod pairs;
 mod promises;
 mod rust;
+mod said;
 mod unsafety;
 mod words;
 

@@ -187,7 +187,9 @@ fn read(shared: &Shared) {
             Line::Whole(text) => (request::read(text), text.len()),
             Line::TooLong => (Err((Value::Null, lines::too_long())), 0),
             Line::Failed(e) => {
-                messages::say(&format!("standard input cannot be read: {e}"));
+                messages::say(&format!(
+                    "standard input cannot be read: {e}; what was asked before is still answered"
+                ));
                 return;
             }
         };

@@ -16,8 +16,8 @@ use rustbus::{MessageType, RpcConn};
 use super::find::Hierarchy;
 use super::{Account, Cgroup, Controller, Found, Lack, Wants, Watched, files, name, v2};
 
-/// How long the manager may take: PID 1 waits no longer.
-const PATIENCE: Duration = Duration::from_millis(3500);
+/// How long the manager may take for one thing: PID 1 waits no longer than for two of them.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 const MANAGER: &str = "org.freedesktop.systemd1";
 const OBJECT: &str = "/org/freedesktop/systemd1";

@@ -170,8 +170,7 @@ fn etc(layout: &mut Layout, policy: &Policy, request: &Request, host: &Host) -> 
             layout.put(path, Rank::Base, node);
         }
     }
-    let uid = policy.process.uid.unwrap_or(host.uid);
-    let gid = policy.process.gid.unwrap_or(host.gid);
+    let (uid, gid) = host.ids_inside(policy);
     let user = user_name(request, host)?;
     // Fields of passwd(5) end at a colon, lines at a newline.
     let home = request.home_inside().to_string_lossy().into_owned();
@@ -213,8 +212,11 @@ fn names_files(policy: &Policy) -> [(&'static str, String); 2] {
 /// # Errors
 /// The accounts cannot be read.
 pub(crate) fn user_name(request: &Request, host: &Host) -> Result<String, Problem> {
-    let account = accounts::by_id(host.uid)?.map(|account| account.name);
-    let variable = || request.environment.get(std::ffi::OsStr::new("USER"))?.to_str().map(str::to_owned);
+    let unmapped = host.unmapped.as_ref().map(|unmapped| unmapped.ids.0);
+    let account = accounts::by_id(unmapped.unwrap_or(host.uid))?.map(|account| account.name);
+    // Whoever it is then is not the caller.
+    let callers = request.environment.get(std::ffi::OsStr::new("USER")).filter(|_| unmapped.is_none());
+    let variable = || callers?.to_str().map(str::to_owned);
     let plain = |name: &String| {
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
     };

@@ -142,6 +142,7 @@ fn pin_protected_paths(
     for name in policy.filesystem.protected.iter().filter(|name| is_of_host(name)) {
         protected.push(expand(Path::new(name), request)?);
     }
+    protected.extend(policy.files.iter().cloned());
     for written in protected {
         let real = look::present(look::real(&written)).map_err(|e| look::unknown(&written, e))?;
         let host = real.unwrap_or_else(|| lexical(&written));

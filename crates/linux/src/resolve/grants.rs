@@ -146,7 +146,9 @@ fn working_directory_stays_outside(
             .at(&here)
             .remedy("change to the project's folder, or write the path out"));
     }
-    notes.push(format!("the working directory {shown} is not shown; the program starts in its empty home"));
+    notes.push(format!(
+        "the working directory {shown} is not shown, the program starts in its empty home; --ro PATH shows a folder"
+    ));
     Ok(true)
 }
 

@@ -165,7 +165,9 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
     let protection = deny::protect(&mut layout, policy, request)?;
     grants::check_mount_points(&layout)?;
     for pattern in &protection.denied_nothing {
-        notes.push(format!("--deny {pattern} hides nothing: nothing of that name is there"));
+        notes.push(format!(
+            "--deny {pattern} hides nothing, for nothing of that name is there; look for a misspelling"
+        ));
     }
     notes.extend(protection.notes);
     let environment = environment::build(policy, request, host, &layout, &followed.toolchains)?;

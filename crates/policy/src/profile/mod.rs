@@ -109,6 +109,7 @@ impl Profile {
         grants.extend(files.write.into_iter().map(grant(Access::Write)));
         Policy {
             profile: self.name,
+            files: Vec::new(),
             filesystem: Filesystem {
                 base: files.base.unwrap_or(crate::Base::Host),
                 grants,

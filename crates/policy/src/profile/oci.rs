@@ -58,7 +58,11 @@ impl OciFilter {
     pub fn into_notes(mut self) -> Vec<String> {
         if !self.unknown.is_empty() {
             let names: Vec<_> = self.unknown.iter().map(|name| plain(name)).collect();
-            self.notes.push(format!("{} unknown names were left out: {}", names.len(), names.join(" ")));
+            self.notes.push(format!(
+                "{} unknown names were left out: {}; look for a misspelling",
+                names.len(),
+                names.join(" ")
+            ));
         }
         self.notes
     }

@@ -95,8 +95,7 @@ impl Found {
         if !builtin {
             policy.profile = self.word;
         }
-        let files = self.files.into_iter().map(|file| file.to_string_lossy().into_owned());
-        policy.filesystem.protected.extend(files);
+        policy.files = self.files;
         policy
     }
 }
