@@ -3,7 +3,7 @@
 use serde_json::Value;
 use support::Scene;
 
-use crate::tools::{Found, inspect, inspect_empty};
+use crate::tools::{EMPTY, Found, inspect, inspect_below, inspect_empty};
 
 /// The items without those of some classes, and without how calls were found out.
 fn items(found: &Found, without: &[&str]) -> Vec<Value> {
@@ -49,6 +49,10 @@ fn little_room_is_enough() {
         let found = inspect_empty(&scene, &words);
         assert_eq!(items(&found, &["limit"]), plain, "{words:?}");
     }
+    // The caller's own room: few open files, and less than the numbers that could be passed.
+    let worse = [support::worse().into_os_string(), "nofile=64".into(), "--".into()];
+    let found = inspect_below(&worse, &scene, &EMPTY);
+    assert_eq!(items(&found, &["limit"]), plain);
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn process(name: &str, number: u64, flags: u32) -> Option<Item> {
         (false, true) => ("signal", 2),
         (false, false) => ("see", 1),
     };
-    // PID 1 of a sandbox can always be seen.
-    let detail = if number == 1 { "the sandbox's own first process" } else { "" };
+    // PID 1 of a sandbox can always be seen; where the caller's proc is shown, the first process is another.
+    let detail = if number == 1 && name == "ringfence-init" { "the sandbox's own first process" } else { "" };
     Some(Item::new(Class::Process, format!("{number} {name}"), reach, level).detail(detail))
 }
