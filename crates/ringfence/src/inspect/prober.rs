@@ -84,14 +84,14 @@ pub(super) fn probe(policy: &Policy, words: &[OsString]) -> Result<(Told, Plan),
         if let Some(problem) = report.error.clone().filter(|_| records.is_empty()) {
             return Err(problem);
         }
+        let before = (left.len(), told.deadly.len());
         hear(&mut told, &mut left, records, &report);
-        if left.is_empty() {
-            return Ok((told, plan));
+        let stands_still = (left.len(), told.deadly.len()) == before;
+        if stands_still || told.probers == ATTEMPTS {
+            let more = std::mem::take(&mut left).into_values();
+            told.failed.extend(more.map(|section| (section, "too much of it ends the prober".to_owned())));
         }
-        if told.probers == ATTEMPTS {
-            let more =
-                left.into_values().map(|section| (section, "too much of it ends the prober".to_owned()));
-            told.failed.extend(more);
+        if left.is_empty() {
             return Ok((told, plan));
         }
     }
@@ -197,7 +197,7 @@ fn hear(told: &mut Told, left: &mut BTreeMap<u32, Section>, records: Vec<Record>
         let [first, second, _] = record.head.numbers;
         match record.kind {
             Kind::Begin => {
-                current = Some((first as u32, Vec::new()));
+                current = left.contains_key(&(first as u32)).then(|| (first as u32, Vec::new()));
                 trying.remove(&1);
             }
             Kind::Trying => drop(trying.insert(second, first as u32)),
@@ -292,6 +292,32 @@ mod tests {
         assert_eq!(records(&cut).len(), 0);
         let long = bytes(Kind::Variable as u32, [0; 3], &vec![b'x'; LONGEST_TEXT + 1]);
         assert_eq!(records(&long).len(), 0);
+    }
+
+    #[test]
+    fn whatever_is_said_is_heard_to_an_end() {
+        let mut state = 0x853c_49e6_748f_ea9b_u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state >> 33
+        };
+        for _ in 0..2_000 {
+            let mut said = Vec::new();
+            for _ in 0..random() % 12 {
+                said.extend(bytes((random() % 19) as u32, [random() % 9, random() % 3, random() % 40], b"x"));
+            }
+            let mut told = Told::default();
+            let mut left: BTreeMap<u32, Section> =
+                Section::ALL.into_iter().map(|section| (section as u32, section)).collect();
+            let mut report = Report::begin(String::new(), Vec::new(), None, String::new());
+            report.exit.signal = Some((random() % 40) as i32);
+            let before = (left.len(), told.deadly.len());
+            let heard = records(&said);
+            let done = heard.iter().any(|record| record.kind == Kind::Done);
+            hear(&mut told, &mut left, heard, &report);
+            // Each prober that did not say that it was done tells of a section, or of a call to leave out: so they end.
+            assert!(done || (left.len(), told.deadly.len()) != before, "{said:?}");
+        }
     }
 
     #[test]
