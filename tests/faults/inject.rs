@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Short,
     /// The process is killed.
     Kill,
+    /// The process is stopped there by a signal for a while, and its parent hears of that.
+    Stop,
     /// The call is made later, while the other processes go on.
     Delay,
 }
@@ -32,6 +34,7 @@ impl fmt::Display for Fault {
             Self::FalseSuccess => f.write_str("false success"),
             Self::Short => f.write_str("short count"),
             Self::Kill => f.write_str("kill"),
+            Self::Stop => f.write_str("stop"),
             Self::Delay => f.write_str("delay"),
         }
     }
@@ -178,12 +181,18 @@ impl<'a> Injector<'a> {
         Self { injection, span: Span::default(), come: 0, hit: false }
     }
 
-    fn action(&self) -> Action {
+    fn action(&self, process: Pid) -> Action {
         match self.injection.fault {
             Fault::Errno(number) => Action::Answer(-i64::from(number)),
             Fault::FalseSuccess => Action::Answer(0),
             Fault::Short => Action::Shorten(1),
             Fault::Kill => Action::Kill,
+            Fault::Stop => {
+                // SAFETY: numbers only; it is stopped by us, so it is still that process.
+                unsafe { libc::kill(process, libc::SIGSTOP) };
+                std::thread::sleep(DELAY);
+                Action::Make
+            }
             Fault::Delay => {
                 std::thread::sleep(DELAY);
                 Action::Make
@@ -211,7 +220,7 @@ impl Watch for Injector<'_> {
             return Action::Make;
         }
         self.hit = true;
-        self.action()
+        self.action(call.process)
     }
 
     fn became(&mut self, _: Pid, role: Role) {
@@ -230,7 +239,7 @@ pub(crate) fn all(calls: &BTreeMap<Role, Vec<Recorded>>) -> Vec<Injection> {
             injections.push(at(Fault::Short));
         }
         if role != Role::Holder {
-            injections.extend([Fault::Kill, Fault::Delay].map(at));
+            injections.extend([Fault::Kill, Fault::Stop, Fault::Delay].map(at));
         }
     }
     injections.extend(filters(calls));
@@ -256,6 +265,49 @@ pub(crate) fn sample(calls: &BTreeMap<Role, Vec<Recorded>>) -> Vec<Injection> {
     }
     injections.extend(filters(calls));
     injections
+}
+
+/// A process is stopped once in a while: at every call whose turn it is.
+pub(crate) fn stops(calls: &BTreeMap<Role, Vec<Recorded>>, apart: usize) -> Vec<Injection> {
+    let chosen = each(calls).filter(|(role, ..)| *role != Role::Holder).step_by(apart);
+    let at = |(role, index, call): (Role, usize, &Recorded)| Injection {
+        role,
+        index,
+        call: call.clone(),
+        every: false,
+        fault: Fault::Stop,
+    };
+    chosen.map(at).collect()
+}
+
+/// Two failures in one run.
+pub(crate) struct Both<'a> {
+    pub(crate) one: Injector<'a>,
+    pub(crate) other: Injector<'a>,
+}
+
+impl Watch for Both<'_> {
+    fn looks_at(&self, role: Role) -> bool {
+        self.one.looks_at(role) || self.other.looks_at(role)
+    }
+
+    fn call(&mut self, role: Role, call: Call) -> Action {
+        // Each sees what it would see alone.
+        let asked = |injector: &mut Injector<'_>| match injector.looks_at(role) {
+            true => injector.call(role, call),
+            false => Action::Make,
+        };
+        let other = asked(&mut self.other);
+        match asked(&mut self.one) {
+            Action::Make => other,
+            action => action,
+        }
+    }
+
+    fn became(&mut self, process: Pid, role: Role) {
+        self.one.became(process, role);
+        self.other.became(process, role);
+    }
 }
 
 /// A filter around a process forbids, hides or fakes one kind of call each time.

@@ -13,6 +13,7 @@ mod allowed;
 mod calls;
 mod campaign;
 mod controls;
+mod doubles;
 mod gate;
 mod inject;
 mod nest;

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use support::{Run, Scene, is_root, probe, worse};
 
-use crate::inject::{Fault, Injection, Injector, Recorder};
+use crate::inject::{Both, Fault, Injection, Injector, Recorder};
 use crate::nest::{Nest, Outside};
 use crate::tracer::{self, Role, Watch};
 use crate::verdict::{Fingerprint, LIMIT, Reference, Seen};
@@ -162,6 +162,14 @@ impl Place {
             self.sweep(worker, &mut seen)?;
         }
         Ok((seen, injector.hit))
+    }
+
+    /// A run with two failures; whether both were reached.
+    pub(crate) fn inject_both(&self, worker: usize, both: [&Injection; 2]) -> io::Result<(Seen, bool)> {
+        let [one, other] = both.map(Injector::new);
+        let mut injectors = Both { one, other };
+        let seen = self.run(worker, &mut injectors)?;
+        Ok((seen, injectors.one.hit && injectors.other.hit))
     }
 
     /// A supervisor that was killed, or may remove nothing, leaves its cgroups to the next run.

@@ -76,12 +76,44 @@ pub(crate) fn judge(
     }
     match injection {
         // What comes late comes all the same.
-        Some(injection) if injection.fault == Fault::Delay => match ran(reference, Some(injection), seen)? {
-            Ended::Ran => Ok(Ended::Ran),
-            other => Err(format!("a delay ended it: {other:?}")),
-        },
+        Some(injection) if matches!(injection.fault, Fault::Delay | Fault::Stop) => {
+            match ran(reference, Some(injection), seen)? {
+                Ended::Ran => Ok(Ended::Ran),
+                other => Err(format!("a delay ended it: {other:?}")),
+            }
+        }
         Some(injection) if seen.stdout.is_empty() => refused(injection, seen).map(|()| Ended::Refused),
         _ => ran(reference, injection, seen),
+    }
+}
+
+/// Judges a run with two failures in it: what it says need not name both, all else holds.
+pub(crate) fn judge_both(reference: &Reference, both: [&Injection; 2], seen: &Seen) -> Result<Ended, String> {
+    if !seen.survivors.is_empty() {
+        return Err(format!("alive at its end: {:?}", seen.survivors));
+    }
+    // Each of two may cost its own second of patience.
+    if seen.time >= 2 * LIMIT {
+        return Err(format!("it took {:?}", seen.time));
+    }
+    let owner = |injection: &&Injection| injection.fault == Fault::Kill && injection.role == Role::Supervisor;
+    if seen.status == 128 + libc::SIGKILL && both.iter().any(owner) {
+        return gone(reference, seen);
+    }
+    let every = both.iter().any(|injection| injection.role == Role::Supervisor);
+    if !every && !seen.left.is_empty() {
+        return Err(format!("left behind: {:?}", seen.left));
+    }
+    if !seen.stdout.is_empty() {
+        return both
+            .iter()
+            .map(|injection| ran(reference, Some(injection), seen))
+            .find(Result::is_ok)
+            .unwrap_or_else(|| ran(reference, Some(both[0]), seen));
+    }
+    match seen.status {
+        125..=127 if seen.stderr.contains("ringfence: ") => Ok(Ended::Refused),
+        status => Err(format!("status {status}, and it said: {}", seen.stderr)),
     }
 }
 

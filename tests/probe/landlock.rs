@@ -1,6 +1,6 @@
 //! What Landlock adds to the mounts, and hosts that lack a call.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -28,6 +28,7 @@ pub(crate) fn attempt(words: &[&str]) -> Option<String> {
         }
         ["own-layers"] => own_layers(),
         ["receive-folder", socket, name] => receive_folder(number(socket), name),
+        ["receive-rights", socket] => receive_rights(number(socket)),
         _ => return None,
     })
 }
@@ -73,26 +74,109 @@ fn own_layers() -> String {
 
 /// Takes a folder that somebody outside sends over a socket, and reads a file in it.
 fn receive_folder(socket: i32, name: &str) -> String {
+    let name = CString::new(name).unwrap_or_default();
+    // SAFETY: a terminated name below the folder that came.
+    receive(socket).map_or_else(
+        |said| said,
+        |folder| called(unsafe { libc::openat(folder, name.as_ptr(), libc::O_RDONLY) }.into()),
+    )
+}
+
+/// The same folder, and in it one attempt for each right that Landlock knows, a line each.
+fn receive_rights(socket: i32) -> String {
+    let folder = match receive(socket) {
+        Ok(folder) => folder,
+        Err(said) => return said,
+    };
+    let open = |name: &CStr, flags: i32| {
+        // SAFETY: a terminated name below the folder that came, and numbers.
+        called(unsafe { libc::openat(folder, name.as_ptr(), flags, 0o600) }.into())
+    };
+    let node = |name: &CStr, kind: libc::mode_t| {
+        // SAFETY: as above.
+        called(unsafe { libc::mknodat(folder, name.as_ptr(), kind | 0o600, 0) }.into())
+    };
+    let remove = |name: &CStr, flags: i32| {
+        // SAFETY: as above.
+        called(unsafe { libc::unlinkat(folder, name.as_ptr(), flags) }.into())
+    };
+    let cut = CString::new(format!("/proc/self/fd/{folder}/cut")).unwrap_or_default();
+    // SAFETY: terminated names, and numbers.
+    let (made, linked, truncated) = unsafe {
+        (
+            called(libc::mkdirat(folder, c"made".as_ptr(), 0o700).into()),
+            called(libc::symlinkat(c"x".as_ptr(), folder, c"link".as_ptr()).into()),
+            called(libc::truncate(cut.as_ptr(), 0).into()),
+        )
+    };
+    [
+        ("read-file", open(c"secret", libc::O_RDONLY)),
+        ("write-file", open(c"secret", libc::O_WRONLY)),
+        ("read-dir", open(c"folder", libc::O_RDONLY | libc::O_DIRECTORY)),
+        (
+            "make-reg",
+            open(c"file", libc::O_PATH | libc::O_NOFOLLOW).replace("ENOENT", &node(c"file", libc::S_IFREG)),
+        ),
+        ("remove-file", remove(c"gone", 0)),
+        ("remove-dir", remove(c"folder", libc::AT_REMOVEDIR)),
+        ("make-char", node(c"char", libc::S_IFCHR)),
+        ("make-block", node(c"block", libc::S_IFBLK)),
+        ("make-fifo", node(c"fifo", libc::S_IFIFO)),
+        ("make-sock", node(c"sock", libc::S_IFSOCK)),
+        ("make-dir", made),
+        ("make-sym", linked),
+        ("truncate", truncated),
+        // The last: where it is allowed this process is another program.
+        ("execute", execute_in(folder)),
+    ]
+    .map(|(right, answer)| format!("{right} {answer}"))
+    .join("\n")
+}
+
+/// Executes a program of the folder in a process of its own.
+fn execute_in(folder: i32) -> String {
+    let arguments = [c"program".as_ptr(), std::ptr::null()];
+    // SAFETY: terminated arrays; the child makes system calls only.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            libc::execveat(
+                folder,
+                c"program".as_ptr(),
+                arguments.as_ptr().cast(),
+                arguments[1..].as_ptr().cast(),
+                0,
+            );
+            libc::_exit(*libc::__errno_location());
+        }
+        let mut status = 0;
+        libc::waitpid(child, &raw mut status, 0);
+        match libc::WEXITSTATUS(status) {
+            0 => "ok".to_owned(),
+            number => said::<()>(Err(std::io::Error::from_raw_os_error(number))),
+        }
+    }
+}
+
+/// A folder that somebody outside sends over a socket.
+fn receive(socket: i32) -> Result<i32, String> {
     let mut byte = [0_u8; 1];
     let mut control = [0_u64; 8];
     let mut part = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
     // SAFETY: all zero is a message without anything; what it points to lives in this frame.
-    let folder = unsafe {
+    unsafe {
         let mut message: libc::msghdr = std::mem::zeroed();
         message.msg_iov = &raw mut part;
         message.msg_iovlen = 1;
         message.msg_control = control.as_mut_ptr().cast();
         message.msg_controllen = size_of_val(&control) as _;
         if libc::recvmsg(socket, &raw mut message, 0) != 1 {
-            return called(-1);
+            return Err(called(-1));
         }
         let first = libc::CMSG_FIRSTHDR(&raw const message);
         if first.is_null() {
-            return "nothing came with it".to_owned();
+            return Err("nothing came with it".to_owned());
         }
-        libc::CMSG_DATA(first).cast::<i32>().read_unaligned()
-    };
-    let name = CString::new(name).unwrap_or_default();
-    // SAFETY: a terminated name below the folder that came.
-    called(unsafe { libc::openat(folder, name.as_ptr(), libc::O_RDONLY) }.into())
+        Ok(libc::CMSG_DATA(first).cast::<i32>().read_unaligned())
+    }
 }

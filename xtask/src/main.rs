@@ -10,10 +10,12 @@ mod debian;
 mod emulate;
 mod failure;
 mod kernels;
+mod mutants;
 mod package;
 mod process;
 mod test;
 mod tidy;
+mod verify;
 mod workspace;
 
 use std::process::ExitCode;
@@ -28,7 +30,7 @@ struct Command {
     run: fn(Arguments) -> Result<(), Failure>,
 }
 
-const COMMANDS: [Command; 8] = [
+const COMMANDS: [Command; 10] = [
     Command { name: "tidy", options: "", summary: "the house rules over every source file", run: tidy::run },
     Command {
         name: "bench",
@@ -41,6 +43,18 @@ const COMMANDS: [Command; 8] = [
         options: "[--as USER] [--rung RUNG [--share I/N]]",
         summary: "every test executable, as this user or, from root, as another; or the escape checks on a rung",
         run: test::run,
+    },
+    Command {
+        name: "mutants",
+        options: "[--shard PART/PARTS] [--only NAME] [--list] [--write]",
+        summary: "each hardening step taken out, one at a time: which test notices",
+        run: mutants::run,
+    },
+    Command {
+        name: "verify",
+        options: "[--quick] [--fuzz MINUTES]",
+        summary: "races, injected failures, oracle, mutants, fuzzing; one file with the figures",
+        run: verify::run,
     },
     Command {
         name: "messages",

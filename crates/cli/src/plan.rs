@@ -27,7 +27,7 @@ pub(crate) fn plan(arguments: PlanArguments) -> u8 {
         for (number, file) in passed {
             command.pass_fd(number, file);
         }
-        command.plan()
+        command.plan_here()
     });
     match planned {
         Ok(plan) if arguments.json => output::print(format!("{:#}\n", plan.to_json())),

@@ -48,7 +48,9 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
         command.pass_fd(number, file);
     }
     command.end_with_stdin(end_with_stdin);
-    let plan = match register(&mut command, name.is_some()).and_then(|()| command.plan()) {
+    // Whoever is told the steps is told those of the rung that they are taken on.
+    let planned = |command: &Command| if verbose { command.plan_here() } else { command.plan() };
+    let plan = match register(&mut command, name.is_some()).and_then(|()| planned(&command)) {
         Ok(plan) => plan,
         Err(problem) => return refusal::of_run(&problem, Asked { report: destination, ..asked() }),
     };

@@ -39,6 +39,18 @@ mod terminal;
 mod verdict;
 mod why;
 
+/// What fuzz/ reaches, in its own build only.
+#[cfg(fuzzing)]
+pub mod fuzzed {
+    /// What a record of PID 1 makes a person read.
+    pub fn step_failed(
+        plan: &crate::Plan,
+        record: &ringfence_init::wire::Record,
+    ) -> ringfence_policy::Problem {
+        crate::diagnose::step_failed(plan, record)
+    }
+}
+
 pub use cancel::Cancellation;
 pub use cgroup::{Counted, Freezer, counted};
 pub use errno::name as errno_name;

@@ -211,6 +211,18 @@ impl Command {
         self.plan_with(Outer::of_streams().as_ref())
     }
 
+    /// The same on the rung that a run comes down to on this host: unlike a run, which learns that from a step that fails,
+    /// it tries what the full rung needs, in throw-away children.
+    ///
+    /// # Errors
+    /// What a run would refuse, for what can be told without one.
+    pub fn plan_here(&self) -> Result<Plan, Problem> {
+        check_passed(self.once.passed.iter().map(|(number, file)| (*number, file.as_fd())))?;
+        let passed = self.once.passed.iter().map(|(number, _)| *number).collect();
+        let descents = Host::read()?.descents(&self.policy)?;
+        self.plan_on(&descents, passed, self.own_terminal(Outer::of_streams().as_ref()))
+    }
+
     /// `outer` is the caller's terminal, in a run in the foreground.
     pub(crate) fn plan_with(&self, outer: Option<&Outer>) -> Result<Plan, Problem> {
         check_passed(self.once.passed.iter().map(|(number, file)| (*number, file.as_fd())))?;

@@ -1,4 +1,4 @@
-//! Every promise in SPEC.md names the tests that hold it, and they exist.
+//! Every promise in SPEC.md names the tests that hold it, and they exist; so does every row of docs/CVES.md.
 //!
 //! A promise is a row of a table whose last column is headed `test` or `tests`; that column holds names in
 //! backticks, as `file::function` or `module::function`.
@@ -6,6 +6,8 @@
 use super::{Finding, Source, rust};
 
 const SPEC: &str = "SPEC.md";
+/// Checked where it is there.
+const LEDGER: &str = "docs/CVES.md";
 
 pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
     let Some(spec) = sources.iter().find(|source| source.path == SPEC) else {
@@ -17,10 +19,15 @@ pub(super) fn check(sources: &[Source]) -> Vec<Finding> {
             why: "every promise stands there with its test",
         }];
     };
-    let promises = promises(&spec.text);
+    let ledger = sources.iter().find(|source| source.path == LEDGER);
+    std::iter::once(spec).chain(ledger).flat_map(|document| check_document(document, sources)).collect()
+}
+
+fn check_document(document: &Source, sources: &[Source]) -> Vec<Finding> {
+    let promises = promises(&document.text);
     let mut findings: Vec<Finding> = Vec::new();
     let mut finding =
-        |line, what: String, why| findings.push(Finding { path: SPEC.to_owned(), line, what, why });
+        |line, what: String, why| findings.push(Finding { path: document.path.clone(), line, what, why });
     if promises.is_empty() {
         finding(1, "no table whose last column is `tests`".to_owned(), "every promise names its test");
     }
@@ -151,6 +158,17 @@ mod tests {
     fn flags_rows_without_tests_and_rows_twice() {
         assert_eq!(check_spec("| A1 | it | later |\n"), ["4: the row `A1` names no test"]);
         assert_eq!(check_spec("| A1 | a | `row_5` |\n| A1 | b | `row_5` |\n"), ["5: a second row `A1`"]);
+    }
+
+    #[test]
+    fn the_ledger_is_held_to_the_same() {
+        let spec = Source::new("SPEC.md", &format!("{HEAD}| A1 | it | `row_5` |\n"));
+        let code = Source::new("tests/escape/rows.rs", "#[test]\nfn row_5() {}");
+        let ledger = |test: &str| Source::new(LEDGER, &format!("{HEAD}| CVE-1 | it | `{test}` |\n"));
+        assert_eq!(check(&[spec, code, ledger("row_5")]), []);
+        let spec = Source::new("SPEC.md", &format!("{HEAD}| A1 | it | `row_5` |\n"));
+        let code = Source::new("tests/escape/rows.rs", "#[test]\nfn row_5() {}");
+        assert_eq!(check(&[spec, code, ledger("row_6")]).len(), 1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Finding, Source, rust};
 
-const PLACES: [&str; 3] = ["crates/init/", "crates/linux/", "tests/"];
+const PLACES: [&str; 4] = ["crates/init/", "crates/linux/", "tests/", "fuzz/"];
 
 /// Lines of code that may stand between the reason and the block.
 const REACH: usize = 3;
@@ -19,7 +19,7 @@ fn check_source(source: &Source) -> Vec<Finding> {
             continue;
         }
         if !allowed {
-            let why = "unsafe lives only where the kernel is called: crates/init, crates/linux, tests";
+            let why = "unsafe lives only where the kernel is called: crates/init, crates/linux, tests and fuzz";
             findings.push(source.finding(at, "`unsafe`".to_owned(), why));
         } else if rust::after(&source.code, at + word.len()).starts_with('{') && !has_reason(&source.text, at)
         {

@@ -257,3 +257,16 @@ impl Shared {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Reads lines as a batch does, and runs none.
+#[cfg(fuzzing)]
+pub fn read_all(input: &[u8]) {
+    let mut lines = Lines::of(input);
+    while let Some(line) = lines.next() {
+        if let Line::Whole(line) = line
+            && let Err((_, problem)) = request::read(line)
+        {
+            assert!(!problem.to_string().is_empty(), "refused without a reason");
+        }
+    }
+}

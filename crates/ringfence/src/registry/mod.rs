@@ -15,6 +15,17 @@ use std::sync::Arc;
 use ringfence_policy::{Problem, Report};
 use rustix::fs::{AtFlags, statat, unlinkat};
 
+/// What fuzz/ reaches, in its own build only.
+#[cfg(fuzzing)]
+pub mod fuzzed {
+    /// Reads a file; what is an entry reads the same when it is written.
+    pub fn entry(text: &[u8]) {
+        if let Some(entry) = super::Entry::read(text) {
+            assert_eq!(super::Entry::read(&entry.lines()), Some(entry));
+        }
+    }
+}
+
 pub use end::{Ended, kill, kill_all};
 pub use entry::{Entry, Who};
 pub use figures::{Figures, Source, figures};
