@@ -19,7 +19,8 @@ fn check_source(source: &Source) -> Vec<Finding> {
             continue;
         }
         if !allowed {
-            let why = "unsafe lives only where the kernel is called: crates/init, crates/linux, tests and fuzz";
+            let why =
+                "unsafe lives only where the kernel is called: crates/init, crates/linux, tests and fuzz";
             findings.push(source.finding(at, "`unsafe`".to_owned(), why));
         } else if rust::after(&source.code, at + word.len()).starts_with('{') && !has_reason(&source.text, at)
         {
