@@ -317,3 +317,39 @@ fn the_other_rows_of_the_threats_hold_there() {
     write("--rw").expect(&["ok"]);
     assert!(!file.exists(), "the submount was not a submount");
 }
+
+/// What `plan` prints is what a run there does, on each rung.
+#[test]
+fn the_plan_is_that_of_the_rung() {
+    let scene = Scene::new();
+    let plan = |host: &Host, flags: &[&str]| {
+        let mut command = host.run(&scene).command(["/bin/true"]);
+        let words: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        let words = words.iter().map(|word| if word == "run" { "plan".into() } else { word.clone() });
+        let mut words: Vec<OsString> =
+            std::iter::once(command.get_program().to_owned()).chain(words).collect();
+        let at = words.iter().position(|word| word == "plan").unwrap() + 1;
+        words.splice(at..at, flags.iter().map(OsString::from));
+        command = std::process::Command::new(&words[0]);
+        command.args(&words[1..]).current_dir(scene.path("here")).env("HOME", scene.home());
+        finish(command, std::time::Duration::from_secs(60))
+    };
+    let mut hosts = vec![(Host::namespace("a container", COVERED_PROC), "processes", "show /proc at /proc")];
+    if is_root() {
+        hosts.push((host(), "privileges", "under the host's own ids"));
+    }
+    for (host, guarantee, words) in hosts {
+        let refused = plan(&host, &[]);
+        assert_eq!(refused.status, 1, "{refused:#?}");
+        assert!(refused.stderr.contains(&format!("cannot guarantee `{guarantee}`")), "{refused:#?}");
+        let planned = plan(&host, &[&format!("--allow-degraded={guarantee}")]);
+        assert_eq!(planned.status, 0, "{planned:#?}");
+        assert!(planned.stdout.contains(words) && planned.stdout.contains("partial"), "{planned:#?}");
+        // And what a run says that it does.
+        let waiver = format!("--allow-degraded={guarantee}");
+        let told = host.run(&scene).flags([&waiver, "--verbose"]).run(["/bin/true"]);
+        assert!(told.status == 0 && told.stderr.contains(words), "{told:#?}");
+    }
+    let full = plan(&Host::plain("the control"), &[WAIVER]);
+    assert!(full.status == 0 && !full.stdout.contains("partial"), "{full:#?}");
+}

@@ -143,9 +143,10 @@ fn htop_and_top_draw_and_obey_keys() {
 #[test]
 fn a_window_of_another_size_is_one_inside() {
     on_a_screen("another size", |screen| {
+        // bash begins a line of its own only where the signal came while it waited for a child.
         screen.scene.file(
             "here/watch",
-            "trap 'stty size' WINCH; trap exit INT; stty size; while :; do sleep 0.1; done\n",
+            "trap 'stty size' WINCH; trap 'echo; exit' INT; stty size; while :; do sleep 0.1; done\n",
         );
         screen.resize(90, 20);
         screen.line("$RF run -- bash watch");

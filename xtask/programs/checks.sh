@@ -94,6 +94,11 @@ checks() {
     check_statuses
     check_ends 2>/dev/null
     [ $# = 0 ] || "$@"
+    conclude
+}
+
+# The last line, and the status.
+conclude() {
     word=ok
     [ $failed = 0 ] || word=FAILED
     echo "test result: $word. $passed passed; $failed failed; 0 ignored"

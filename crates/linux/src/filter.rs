@@ -8,7 +8,7 @@ use ringfence_seccomp::{
 use crate::resolve::Start;
 
 /// What this was compiled for.
-const NATIVE: Arch = match Arch::NATIVE {
+pub(crate) const NATIVE: Arch = match Arch::NATIVE {
     Some(arch) => arch,
     None => panic!("this architecture has no table of system calls"),
 };
@@ -34,12 +34,7 @@ pub(crate) fn filters(policy: &Policy, start: Start) -> Result<Option<Filters>, 
     if policy.waived.contains(&Guarantee::KernelSurface) {
         return Ok(None);
     }
-    let mut syscalls = policy.syscalls.clone();
-    if !policy.filesystem.commands.is_empty() {
-        syscalls.rules.push(no_program_in_memory());
-    }
-    let filter =
-        Filter { syscalls, on_violation: policy.on_violation, single_process: policy.limits.pids == Some(1) };
+    let filter = rules(policy);
     let program = match compiled_before(policy, &filter) {
         Some(program) => program,
         None => filter.compile(&[NATIVE]).map_err(|mistakes| wrong(policy, &mistakes))?,
@@ -48,6 +43,23 @@ pub(crate) fn filters(policy: &Policy, start: Start) -> Result<Option<Filters>, 
     can_start(policy, &filter, start)?;
     let kills = filter.kills();
     Ok(Some(Filters { exec_once, policy: program, summary: summary(policy, &filter), kills }))
+}
+
+/// What a policy says of system calls.
+pub(crate) fn rules(policy: &Policy) -> Filter {
+    let mut syscalls = policy.syscalls.clone();
+    if !policy.filesystem.commands.is_empty() {
+        syscalls.rules.push(no_program_in_memory());
+    }
+    Filter { syscalls, on_violation: policy.on_violation, single_process: policy.limits.pids == Some(1) }
+}
+
+/// The same filter, but the supervisor is asked about what it refuses, and about these calls.
+///
+/// # Errors
+/// The rules cannot be compiled.
+pub(crate) fn asking(policy: &Policy, filter: &Filter, others: &[&str]) -> Result<Program, Problem> {
+    filter.compile_asked(&[NATIVE], others).map_err(|mistakes| wrong(policy, &mistakes))
 }
 
 /// A memory file is on no mount of the sandbox's, so no mount keeps it from being executed: it must be made without

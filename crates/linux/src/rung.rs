@@ -9,6 +9,7 @@ use ringfence_policy::{Access, Guarantee, IdMap, Policy, Problem, Rung};
 use crate::host::Host;
 use crate::identity;
 use crate::layout::{Node, Rank};
+use crate::probe::namespaces;
 use crate::probe::trial::{Call, Named as _, in_child};
 use crate::resolve::{Resolved, Source};
 use crate::why::{self, Lack};
@@ -90,6 +91,21 @@ impl Host {
         let failed = in_child(|| sys::unshare(abi::CLONE_NEWUSER).of(Call::Unshare)).err()?;
         let number = failed.errno().unwrap_or(libc::EPERM);
         Some(Descent { rung: Rung::Root, lack: why::namespaces(&["user"], number) })
+    }
+
+    /// The rungs below the full one that a run here comes down to, as far as they can be told without one: what the
+    /// better ones need is tried in throw-away children.
+    ///
+    /// # Errors
+    /// The policy does not do without what one of them holds only in part.
+    pub fn descents(&self, policy: &Policy) -> Result<Vec<Descent>, Problem> {
+        let lack = namespaces::no_fresh_proc();
+        let proc = lack.map(|lack| Descent { rung: Rung::Nested, lack });
+        let descents: Vec<_> = self.without_user_namespaces().into_iter().chain(proc).collect();
+        match descents.iter().find(|descent| !policy.waived.contains(&descent.guarantee())) {
+            Some(descent) => Err(descent.refusal()),
+            None => Ok(descents),
+        }
     }
 
     /// The program's ids, as it sees them.

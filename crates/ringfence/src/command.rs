@@ -6,8 +6,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ringfence_linux::{
-    Cancellation, Descent, Host, Outer, OwnTerminal, Request, Running, Streams, Tell, check_passed, launch,
-    plan, resolve,
+    Cancellation, Descent, Host, Observe, Outer, OwnTerminal, Request, Running, Streams, Tell, check_passed,
+    launch, plan, resolve,
 };
 use ringfence_policy::{
     Access, Beyond, Event, Guarantee, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size, Tty,
@@ -43,6 +43,7 @@ impl Sandbox {
             environment: None,
             hidden: Vec::new(),
             streams: [Kind::Inherit, Kind::Inherit, Kind::Inherit],
+            observe: Observe::Nothing,
             once: Once::default(),
         }
     }
@@ -76,6 +77,7 @@ pub struct Command {
     environment: Option<BTreeMap<OsString, OsString>>,
     hidden: Vec<PathBuf>,
     streams: [Kind; 3],
+    observe: Observe,
     once: Once,
 }
 
@@ -175,6 +177,16 @@ impl Command {
         self
     }
 
+    /// Collects what is refused (system calls, files, addresses, limits) for the report's `violations`, each with the
+    /// one change that would allow it, and tells of each as it is met first ([`on_event`](Self::on_event)).
+    ///
+    /// It costs the calls that are watched, those that name files and addresses, a round trip to a thread of this
+    /// process. The kernel decides about them as it does without.
+    pub fn explain(&mut self, explains: bool) -> &mut Self {
+        self.observe = if explains { Observe::All } else { Observe::Nothing };
+        self
+    }
+
     /// Kills everything when the word is said, from any thread. There may be several.
     pub fn cancel_with(&mut self, cancellation: &Cancellation) -> &mut Self {
         self.once.cancellations.push(cancellation.clone());
@@ -201,6 +213,18 @@ impl Command {
     /// What a run would refuse before it starts.
     pub fn plan(&self) -> Result<Plan, Problem> {
         self.plan_with(Outer::of_streams().as_ref())
+    }
+
+    /// The same on the rung that a run comes down to on this host: unlike a run, which learns that from a step that fails,
+    /// it tries what the full rung needs, in throw-away children.
+    ///
+    /// # Errors
+    /// What a run would refuse, for what can be told without one.
+    pub fn plan_here(&self) -> Result<Plan, Problem> {
+        check_passed(self.once.passed.iter().map(|(number, file)| (*number, file.as_fd())))?;
+        let passed = self.once.passed.iter().map(|(number, _)| *number).collect();
+        let descents = Host::read()?.descents(&self.policy)?;
+        self.plan_on(&descents, passed, self.own_terminal(Outer::of_streams().as_ref()))
     }
 
     /// `outer` is the caller's terminal, in a run in the foreground.
@@ -235,7 +259,8 @@ impl Command {
         let below = |host: Host, descent| host.below(descent, &self.policy, random);
         let host = descents.iter().try_fold(host, below)?;
         let resolved = resolve(&self.policy, &request, &host)?;
-        Ok(Plan { steps: plan(&self.policy, &resolved, &host, random)?, begun_ns })
+        let steps = plan(&self.policy, &resolved, &host, random)?.observed(&self.policy, self.observe)?;
+        Ok(Plan { steps, begun_ns })
     }
 
     /// Starts it.

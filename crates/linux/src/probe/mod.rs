@@ -5,7 +5,7 @@ mod cgroups;
 mod helpers;
 mod landlock;
 mod mounts;
-mod namespaces;
+pub(crate) mod namespaces;
 mod process;
 mod seccomp;
 pub(crate) mod trial;

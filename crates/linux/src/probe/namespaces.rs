@@ -141,6 +141,16 @@ pub(crate) fn all(base: &Base) -> Vec<Mechanism> {
     found
 }
 
+/// Why there can be no proc of a sandbox's own, where that is what is missing and nothing before it.
+pub(crate) fn no_fresh_proc() -> Option<why::Lack> {
+    let base = base();
+    let tried = in_child(|| base.enter(&["pid", "mnt"]).and_then(|()| in_grandchild(fresh_proc)));
+    match tried {
+        Err(failed @ Failed::At(Call::NewMount, libc::EPERM | libc::EACCES)) => Some(why_no_proc(failed)),
+        _ => None,
+    }
+}
+
 fn why_no_proc(failed: Failed) -> why::Lack {
     match failed {
         Failed::At(Call::NewMount, number) => why::fresh_proc(number),
