@@ -1,12 +1,12 @@
-//! Builds PID 1 for the target, with the compiler that builds everything else, and hands its image to lib.rs.
+//! Builds PID 1 and the prober for the target, with the compiler that builds everything else, and hands their images to lib.rs.
 //!
 //! Cargo cannot build a freestanding executable as part of a library on a stable compiler, so the compiler is
 //! called directly: no dependencies, no C toolchain where `rust-lld` is there, the system's `cc` where not.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-const SOURCES: [&str; 20] = [
+const SOURCES: [&str; 30] = [
     "pid1/main.rs",
     "pid1/plan.rs",
     "pid1/steps.rs",
@@ -21,7 +21,17 @@ const SOURCES: [&str; 20] = [
     "pid1/verify.rs",
     "pid1/text.rs",
     "pid1/start.rs",
+    "prober/main.rs",
+    "prober/tell.rs",
+    "prober/walk.rs",
+    "prober/names.rs",
+    "prober/own.rs",
+    "prober/ipc.rs",
+    "prober/network.rs",
+    "prober/kernel.rs",
+    "prober/calls.rs",
     "src/abi.rs",
+    "src/inspect.rs",
     "src/sys.rs",
     "src/sys/landlock.rs",
     "src/sys/seccomp.rs",
@@ -39,11 +49,12 @@ fn main() {
         println!("cargo::error=ringfence-init is for Linux; the target is {target}");
         return;
     }
-    let image = PathBuf::from(var("OUT_DIR")).join("pid1");
-    if let Err(lld) = compile(&target, &image, &LLD)
-        && let Err(cc) = compile(&target, &image, &CC)
-    {
-        println!("cargo::error=PID 1 was built neither with rust-lld: {lld} nor with cc: {cc}");
+    for name in ["pid1", "prober"] {
+        if let Err(lld) = compile(&target, name, &LLD)
+            && let Err(cc) = compile(&target, name, &CC)
+        {
+            println!("cargo::error={name} was built neither with rust-lld: {lld} nor with cc: {cc}");
+        }
     }
 }
 
@@ -66,17 +77,17 @@ const CC: [&str; 5] = [
     "-Clink-arg=-no-pie",
 ];
 
-fn compile(target: &str, image: &Path, linker: &[&str]) -> Result<(), String> {
+fn compile(target: &str, name: &str, linker: &[&str]) -> Result<(), String> {
     let output = Command::new(var("RUSTC"))
-        .args(["--edition=2024", "--crate-name=ringfence_pid1", "--crate-type=bin"])
+        .args(["--edition=2024", "--crate-type=bin", &format!("--crate-name=ringfence_{name}")])
         .args(["-Cpanic=abort", "-Copt-level=s", "-Clto=fat", "-Ccodegen-units=1", "-Cstrip=symbols"])
         .args(["-Crelocation-model=static", "-Ctarget-feature=+crt-static", "-Cforce-unwind-tables=no"])
         .args(["-Coverflow-checks=no", "-Cdebug-assertions=no", "-Clink-arg=--build-id=none"])
         .args(linker)
         .arg(format!("--target={target}"))
         .arg("-o")
-        .arg(image)
-        .arg("pid1/main.rs")
+        .arg(PathBuf::from(var("OUT_DIR")).join(name))
+        .arg(format!("{name}/main.rs"))
         .output()
         .map_err(|e| e.to_string())?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }

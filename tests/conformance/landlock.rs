@@ -92,6 +92,7 @@ fn planned(scene: &Scene, abi: Option<u32>, policy: &Policy, line: &str) -> Plan
         passed: Vec::new(),
         hidden: Vec::new(),
         terminal: None,
+        instead: None,
     };
     let mut host = Host::read().unwrap();
     host.landlock = abi;

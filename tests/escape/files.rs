@@ -24,6 +24,7 @@ fn swapped(scene: &Scene, swap: impl Fn(&Path)) -> String {
         passed: Vec::new(),
         hidden: Vec::new(),
         terminal: None,
+        instead: None,
     };
     let host = Host::read().unwrap();
     let resolved = resolve(&policy, &request, &host).unwrap();

@@ -225,6 +225,7 @@ fn started(scene: &Scene, program: &Path, passed: Option<OwnedFd>, swap: impl Fn
         passed: passed.iter().map(|_| 7).collect(),
         hidden: Vec::new(),
         terminal: None,
+        instead: None,
     };
     let host = Host::read().unwrap();
     let resolved = resolve(&policy, &request, &host).unwrap();

@@ -124,6 +124,7 @@ fn a_plan(scene: &Scene) -> Plan {
         passed: Vec::new(),
         hidden: Vec::new(),
         terminal: None,
+        instead: None,
     };
     let host = Host::read().unwrap();
     let resolved = resolve(&policy, &request, &host).unwrap();

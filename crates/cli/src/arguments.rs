@@ -36,6 +36,8 @@ pub(crate) enum Task {
     Plan(Box<PlanArguments>),
     /// Run many commands from one process: JSON lines in, JSON lines out
     Batch(Box<BatchArguments>),
+    /// Say what a program under this policy can reach, tried from inside
+    Inspect(Box<InspectArguments>),
     /// Say what this host can enforce, found by trying; why not; and the remedy
     #[command(
         after_help = "Exit status: 0 when everything is there that the full set-up needs (limits by cgroups are beside it), 1\n\
@@ -225,6 +227,30 @@ pub(crate) struct PlanArguments {
 
     /// The program and its arguments; flags end where it begins
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, help_heading = None)]
+    #[arg(value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "ringfence inspect [POLICY] [--json] [--diff NAME|FILE] [[--] COMMAND [ARG...]]",
+    after_help = "Exit status: 0; with --diff 0 when nothing differs, 1 when something does, 2 for trouble, as diff(1).\n\
+                  Without --diff 1 when it could not be tried, 2 for a usage error."
+)]
+pub(crate) struct InspectArguments {
+    #[command(flatten)]
+    pub(crate) policy: PolicyFlags,
+
+    /// As JSON
+    #[arg(long, help_heading = "What is said")]
+    pub(crate) json: bool,
+
+    /// Say what this policy reaches more, or less, than another profile as it stands, without these flags
+    #[arg(long, value_name = "NAME|FILE", value_parser = values::ProfileParser, help_heading = "What is said")]
+    pub(crate) diff: Option<String>,
+
+    /// A program whose toolchain is shown as a run of it would show it; it is not run
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, help_heading = None)]
     #[arg(value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
 }

@@ -18,6 +18,7 @@ mod explain;
 mod flags;
 mod habits;
 mod human;
+mod inspect;
 mod kept_away;
 mod live;
 mod man;
@@ -98,6 +99,7 @@ fn perform(task: Task) -> u8 {
         Task::Run(arguments) => run::run(*arguments),
         Task::Plan(arguments) => plan::plan(*arguments),
         Task::Batch(arguments) => batch::batch(*arguments),
+        Task::Inspect(arguments) => inspect::inspect(*arguments),
         Task::Doctor { json } => doctor::doctor(json),
         Task::Ps { json } => ps::ps(json),
         Task::Kill { all: true, .. } => live::kill_all(),

@@ -110,7 +110,7 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("RINGFENCE_RUNTIME_DIR", "The same, and the only place: a list apart from all others."),
 ];
 
-const EXAMPLES: [(&str, &str); 7] = [
+const EXAMPLES: [(&str, &str); 8] = [
     ("ringfence run -- python3 job.py", "Run a script that reads the working directory and changes nothing."),
     ("ringfence --rw . -- make", "The same with a writable working directory; run is implied."),
     ("ringfence -p minimal -- /bin/echo hi", "Begin as the least profile."),
@@ -120,6 +120,10 @@ const EXAMPLES: [(&str, &str); 7] = [
     ),
     ("ringfence --timeout 10s --report run.json -- ./job", "End it after ten seconds and keep the report."),
     ("ringfence report run.json", "Read that report."),
+    (
+        "ringfence inspect --rw . --diff default",
+        "See what a program could reach by that flag, tried from inside.",
+    ),
     ("ringfence plan --net host -- curl example.org", "See the steps, and what would hold each guarantee."),
 ];
 

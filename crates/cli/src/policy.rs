@@ -32,6 +32,16 @@ pub(crate) fn from_flags(flags: PolicyFlags, notes: &mut Vec<String>) -> Result<
     with_standing_waivers(policy)
 }
 
+/// A profile as it stands, with the host's standing waivers.
+///
+/// # Errors
+/// There is none of that name, or it is wrong.
+pub(crate) fn of_profile(word: &str, notes: &mut Vec<String>) -> Result<Policy, Problem> {
+    let policy = profile(word, notes)?;
+    policy.check()?;
+    with_standing_waivers(policy)
+}
+
 /// What the policy begins as. A built-in profile is looked for nowhere: a start reads no file for it.
 fn profile(word: &str, notes: &mut Vec<String>) -> Result<Policy, Problem> {
     if BUILTIN_PROFILES.iter().any(|(name, _)| *name == word) {

@@ -38,6 +38,22 @@ use plan::Plan;
 use sys::Fd;
 use wire::Op;
 
+/// The start, from what the kernel put on the stack.
+///
+/// # Safety
+/// `stack` points to argc, that many pointers to terminated strings, and a null.
+unsafe fn enter(stack: *const usize) -> ! {
+    // SAFETY: there are always two words.
+    let (count, argument) = unsafe { (*stack, *stack.add(2) as *const u8) };
+    if count != 3 {
+        sys::exit(125);
+    }
+    // SAFETY: there is a third argument, as counted.
+    let control = unsafe { *stack.add(3) as *const u8 };
+    // SAFETY: both are terminated strings.
+    unsafe { main(start::descriptor(argument), start::descriptor(control)) }
+}
+
 /// Runs the plan in the file that the first argument names; the second is the socket that the supervisor listens
 /// on, for the one failure that comes before the plan can say so.
 fn main(plan_fd: Fd, control: Fd) -> ! {

@@ -1,4 +1,4 @@
-//! The entry point, the memory functions that the compiler calls, and the end of a panic.
+//! The entry point, the memory functions that the compiler calls, and the end of a panic: of PID 1, and of the prober.
 
 use crate::sys::{self, Fd};
 
@@ -115,22 +115,15 @@ core::arch::global_asm!(
 
 /// First Rust code. `stack` points to argc, argv and a null.
 unsafe extern "C" fn entry(stack: *const usize) -> ! {
-    // SAFETY: the kernel put argc and that many argument pointers, then a null, at the stack's start.
-    let (count, argument) = unsafe { (*stack, *stack.add(2) as *const u8) };
-    if count != 3 {
-        sys::exit(125);
-    }
-    // SAFETY: the kernel put a third argument there, as counted.
-    let control = unsafe { *stack.add(3) as *const u8 };
-    // SAFETY: both are terminated strings.
-    unsafe { crate::main(descriptor(argument), descriptor(control)) }
+    // SAFETY: the kernel put argc at the stack's start, then that many argument pointers and a null.
+    unsafe { crate::enter(stack) }
 }
 
 /// The number that a terminated string says.
 ///
 /// # Safety
 /// `text` must point to a terminated string.
-unsafe fn descriptor(text: *const u8) -> Fd {
+pub(crate) unsafe fn descriptor(text: *const u8) -> Fd {
     let mut number = 0_i32;
     for offset in 0..10 {
         // SAFETY: the caller vouches for the string; the loop ends at its NUL.

@@ -2,7 +2,8 @@
 
 use ringfence_policy::{BUILTIN_PROFILES, Guarantee, Policy, Problem};
 use ringfence_seccomp::{
-    Action, Arch, Comparison, Condition, Filter, Instruction, Mistake, Program, Rule, Violation,
+    Action, Answered, Arch, Comparison, Condition, Filter, Instruction, Mistake, Passes, Program, Rule,
+    Violation,
 };
 
 use crate::resolve::Start;
@@ -60,6 +61,36 @@ pub(crate) fn rules(policy: &Policy) -> Filter {
 /// The rules cannot be compiled.
 pub(crate) fn asking(policy: &Policy, filter: &Filter, others: &[&str]) -> Result<Program, Problem> {
     filter.compile_asked(&[NATIVE], others).map_err(|mistakes| wrong(policy, &mistakes))
+}
+
+/// A system call as a policy's rules decide it, without asking the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ruled {
+    /// Its number.
+    pub number: u32,
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it passes; always where the policy waives its filter.
+    pub passes: Passes,
+    /// What it is answered when every bit of every argument is set.
+    pub answered: Answered,
+}
+
+/// Every system call that this architecture has, as the rules of a policy decide it.
+#[must_use]
+pub fn ruled(policy: &Policy) -> Vec<Ruled> {
+    let filter = (!policy.waived.contains(&Guarantee::KernelSurface)).then(|| rules(policy));
+    let all = filter.clone().unwrap_or_default().passes(NATIVE);
+    let one = |(number, passes): (u32, Passes)| {
+        let name = NATIVE.name(number)?;
+        let Some(filter) = &filter else {
+            return Some(Ruled { number, name, passes: Passes::Always, answered: Answered::Passed });
+        };
+        Some(Ruled { number, name, passes, answered: filter.answers(NATIVE, number, [u64::MAX; 6]) })
+    };
+    let mut all: Vec<_> = all.into_iter().filter_map(one).collect();
+    all.sort_by_key(|ruled| ruled.number);
+    all
 }
 
 /// A memory file is on no mount of the sandbox's, so no mount keeps it from being executed: it must be made without

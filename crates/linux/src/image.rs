@@ -14,6 +14,7 @@ use ringfence_policy::Problem;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 
 use crate::probe::trial::{Call, Failed};
+use crate::resolve::SameFile;
 use crate::{errno, look, why};
 
 /// The file, and its inode: its number may be somebody else's by now.
@@ -51,18 +52,37 @@ pub(crate) fn executable() -> Result<BorrowedFd<'static>, Problem> {
 }
 
 fn make() -> io::Result<(OwnedFd, u64)> {
-    check_file_size(ringfence_init::IMAGE.len())?;
+    let file = made_of("ringfence-init", ringfence_init::IMAGE)?;
+    let inode = inode_of(file.as_fd())?;
+    Ok((file, inode))
+}
+
+/// An executable in a sealed memory file.
+fn made_of(name: &str, image: &[u8]) -> io::Result<OwnedFd> {
+    check_file_size(image.len())?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let file = match memfd_create("ringfence-init", flags | MemfdFlags::EXEC) {
+    let file = match memfd_create(name, flags | MemfdFlags::EXEC) {
         // Before Linux 6.3 there was no flag: every memory file could be executed.
-        Err(rustix::io::Errno::INVAL) => memfd_create("ringfence-init", flags)?,
+        Err(rustix::io::Errno::INVAL) => memfd_create(name, flags)?,
         other => other?,
     };
     let mut file = File::from(above_streams(file)?);
-    file.write_all(ringfence_init::IMAGE)?;
+    file.write_all(image)?;
     seal(&file)?;
-    let inode = inode_of(file.as_fd())?;
-    Ok((file.into(), inode))
+    Ok(file.into())
+}
+
+/// The prober of `inspect`, in a sealed memory file, and which file that is.
+///
+/// # Errors
+/// No memory file can be had, or none that can be executed.
+pub fn prober() -> Result<(OwnedFd, SameFile), Problem> {
+    let failed = |e: io::Error| errno::problem("inspect", "the prober cannot be put into a memory file", e);
+    let file = made_of("ringfence-inspect", ringfence_init::PROBER).map_err(failed)?;
+    let seen = sys::statx(Fd(file.as_raw_fd()), c"", abi::AT_EMPTY_PATH);
+    let seen = seen.map_err(|e| failed(errno::error(e)))?;
+    let device = rustix::fs::makedev(seen.dev_major, seen.dev_minor);
+    Ok((file, SameFile { device, inode: seen.ino }))
 }
 
 /// Seals a memory file, and reads that back.

@@ -56,7 +56,9 @@ pub mod fuzzed {
 pub use cancel::Cancellation;
 pub use cgroup::{Counted, Freezer, counted};
 pub use errno::name as errno_name;
+pub use filter::{Ruled, ruled};
 pub use host::Host;
+pub use image::prober;
 pub use launch::{Streams, launch};
 pub use layout::{Layout, Node};
 pub use look::real as real_path;
@@ -65,9 +67,13 @@ pub use passed::{check as check_passed, closable, take_inherited};
 pub use plan::{Plan, plan};
 pub use probe::{Found, Mechanism, probe};
 pub use pump::{Pump, Sink, Take, duplicate, pipe, without_waiting};
-pub use resolve::{Request, Resolved, SameFile, Source, Start, is_terminal, resolve};
+pub use resolve::{Instead, Request, Resolved, SameFile, Source, Start, is_terminal, resolve};
 pub use rung::Descent;
 pub use signals::{Signals, without_file_size_signal};
 pub use step::Step;
 pub use supervise::{Ending, Running, Tell};
 pub use terminal::{Connection, Keyboard, Outer, OwnTerminal};
+
+/// What the prober says, and how a system call is answered by rules.
+pub use ringfence_init::inspect as told;
+pub use ringfence_seccomp::{Answered, Passes};

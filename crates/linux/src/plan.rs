@@ -90,6 +90,12 @@ impl Plan {
         self.layout.access(host)
     }
 
+    /// What stands on the host behind a path inside; `None` where that is the sandbox's own.
+    #[must_use]
+    pub fn host_path(&self, inside: &Path) -> Option<PathBuf> {
+        self.layout.host_path(inside)
+    }
+
     /// Its terminal, where it has one of its own.
     #[must_use]
     pub fn terminal(&self) -> Option<&OwnTerminal> {

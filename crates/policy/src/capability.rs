@@ -55,6 +55,12 @@ const NAMES: [&str; 41] = [
 pub struct Capability(u8);
 
 impl Capability {
+    /// The capability of a bit number; `None` where the kernel that this was written for has none.
+    #[must_use]
+    pub fn by_number(number: u8) -> Option<Self> {
+        (usize::from(number) < NAMES.len()).then_some(Self(number))
+    }
+
     /// Its bit number in the kernel's sets.
     #[must_use]
     pub const fn number(self) -> u8 {

@@ -144,6 +144,12 @@ pub const CODES: &[Code] = &[
     code("init", "PID 1's executable", "the memory file that holds it could not be made, or is gone", MORE),
     code("init-died", "PID 1", "it ended without a word", "was it killed from outside, or out of memory?"),
     code(
+        "inspect",
+        "`inspect`",
+        "its prober could not be made, passed or heard",
+        "raise `ulimit -f` and `ulimit -n`, and see `ringfence doctor`",
+    ),
+    code(
         "interpreter",
         "a `#!` line or a loader",
         "the program's interpreter cannot be used inside",

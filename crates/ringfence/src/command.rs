@@ -6,8 +6,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ringfence_linux::{
-    Cancellation, Descent, Host, Observe, Outer, OwnTerminal, Request, Running, Streams, Tell, check_passed,
-    launch, plan, resolve,
+    Cancellation, Descent, Host, Instead, Observe, Outer, OwnTerminal, Request, Running, Streams, Tell,
+    check_passed, launch, plan, resolve,
 };
 use ringfence_policy::{
     Access, Beyond, Event, Guarantee, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size, Tty,
@@ -44,6 +44,7 @@ impl Sandbox {
             hidden: Vec::new(),
             streams: [Kind::Inherit, Kind::Inherit, Kind::Inherit],
             observe: Observe::Nothing,
+            instead: None,
             once: Once::default(),
         }
     }
@@ -78,6 +79,8 @@ pub struct Command {
     hidden: Vec<PathBuf>,
     streams: [Kind; 3],
     observe: Observe,
+    /// What runs in its place, when it is only looked at what it could reach.
+    instead: Option<Instead>,
     once: Once,
 }
 
@@ -193,6 +196,11 @@ impl Command {
         self
     }
 
+    /// Has a passed file run in the command's place.
+    pub(crate) fn instead(&mut self, instead: Instead) {
+        self.instead = Some(instead);
+    }
+
     /// Does not show a host folder, whatever is granted around it: one that is the caller's own business.
     pub fn hide(&mut self, folder: impl Into<PathBuf>) -> &mut Self {
         self.hidden.push(folder.into());
@@ -228,7 +236,7 @@ impl Command {
     }
 
     /// `outer` is the caller's terminal, in a run in the foreground.
-    fn plan_with(&self, outer: Option<&Outer>) -> Result<Plan, Problem> {
+    pub(crate) fn plan_with(&self, outer: Option<&Outer>) -> Result<Plan, Problem> {
         check_passed(self.once.passed.iter().map(|(number, file)| (*number, file.as_fd())))?;
         let passed = self.once.passed.iter().map(|(number, _)| *number).collect();
         self.plan_on(&[], passed, self.own_terminal(outer))
@@ -254,6 +262,7 @@ impl Command {
         request.passed = passed;
         request.hidden.clone_from(&self.hidden);
         request.terminal = terminal;
+        request.instead.clone_from(&self.instead);
         let random = random();
         let host = Host::read()?.with_cgroups(&self.policy);
         let below = |host: Host, descent| host.below(descent, &self.policy, random);
@@ -285,7 +294,10 @@ impl Command {
     }
 
     /// Starts what was planned.
-    fn spawn_from(&mut self, plan: impl FnOnce(&Self) -> Result<Plan, Problem>) -> Result<Child, Failure> {
+    pub(crate) fn spawn_from(
+        &mut self,
+        plan: impl FnOnce(&Self) -> Result<Plan, Problem>,
+    ) -> Result<Child, Failure> {
         let mut report = self.begin_report();
         // First: of many that wait and are cancelled none is worth a look at the host.
         match not_cancelled(&self.once.cancellations)
@@ -440,7 +452,7 @@ fn random() -> u32 {
 /// The ordered kernel steps of a run, and its receipt.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    steps: ringfence_linux::Plan,
+    pub(crate) steps: ringfence_linux::Plan,
     begun_ns: u64,
 }
 

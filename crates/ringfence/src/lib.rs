@@ -27,6 +27,7 @@ pub mod doctor;
 #[cfg(feature = "tokio")]
 mod execute;
 mod foreground;
+pub mod inspect;
 pub mod profiles;
 pub mod registry;
 mod report_file;

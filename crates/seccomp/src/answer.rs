@@ -1,7 +1,7 @@
 //! What the kernel is told to do with a call.
 
 use crate::asked::Said;
-use crate::{Action, Violation};
+use crate::{Action, Answered, Violation};
 
 /// An answer, ordered from lenient to strict; of two errors the larger number is the stricter one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +62,16 @@ impl Answer {
     /// Whether the call may happen. A supervisor that is asked may say yes.
     pub(crate) fn passes(self) -> bool {
         self.action <= Action::Notify
+    }
+
+    /// As whoever makes the call sees it. Nobody is asked once the program runs.
+    pub(crate) fn told(self) -> Answered {
+        match self.action {
+            Action::Allow | Action::Log => Answered::Passed,
+            Action::Notify => Answered::Refused(ENOSYS),
+            Action::Errno => Answered::Refused(self.errno),
+            Action::Trap | Action::Kill => Answered::Killed,
+        }
     }
 
     /// As the kernel reads it (linux/seccomp.h). Kill is always the process.

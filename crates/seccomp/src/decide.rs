@@ -20,6 +20,14 @@ pub(crate) struct Decision {
 }
 
 impl Decision {
+    /// What these arguments are answered: the first case whose tests all hold.
+    pub(crate) fn answer(&self, arguments: [u64; 6]) -> Answer {
+        let holds =
+            |test: &Test| test.op.holds(arguments[usize::from(test.argument)] & test.mask, test.value);
+        let case = self.cases.iter().find(|case| case.tests.iter().all(holds));
+        case.map_or(self.otherwise, |case| case.answer)
+    }
+
     const fn constant(answer: Answer) -> Self {
         Self { cases: Vec::new(), otherwise: answer }
     }

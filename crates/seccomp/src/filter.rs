@@ -1,6 +1,8 @@
 //! A policy on system calls, and what can be said of it.
 
-use crate::decide::Decisions;
+use crate::answer::ENOSYS;
+use crate::decide::{Decisions, EXEC};
+use crate::outcomes::Outcomes;
 use crate::table::{self, CALLS};
 use crate::{Action, Arch, Mistake, Program, Syscalls, Violation, compile};
 
@@ -13,6 +15,28 @@ pub struct Filter {
     pub on_violation: Violation,
     /// `fork`, `vfork` and `clone` answer EAGAIN, as where the limit of processes is reached.
     pub single_process: bool,
+}
+
+/// Whether a call passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passes {
+    /// Whatever its arguments.
+    Always,
+    /// For some arguments.
+    Sometimes,
+    /// Never.
+    Never,
+}
+
+/// What a call is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It is let through.
+    Passed,
+    /// It fails with this error number.
+    Refused(u16),
+    /// It ends the process.
+    Killed,
 }
 
 /// How many calls of an architecture pass.
@@ -70,6 +94,30 @@ impl Filter {
     pub fn may_pass(&self, arch: Arch, name: &str) -> bool {
         let here = table::find(name).filter(|call| CALLS[*call].number(arch).is_some());
         here.is_some_and(|call| Decisions::new(self).ruled(call).outcomes().passes)
+    }
+
+    /// Whether each call of an architecture passes by the policy's own rules, by number.
+    #[must_use]
+    pub fn passes(&self, arch: Arch) -> Vec<(u32, Passes)> {
+        let decisions = Decisions::new(self);
+        let passes = |call: usize| match decisions.ruled(call).outcomes() {
+            Outcomes { passes: true, refused: false } => Passes::Always,
+            Outcomes { passes: true, refused: true } => Passes::Sometimes,
+            Outcomes { passes: false, .. } => Passes::Never,
+        };
+        (0..CALLS.len()).filter_map(|call| Some((CALLS[call].number(arch)?, passes(call)))).collect()
+    }
+
+    /// What a call with these arguments is answered, once the program runs. A number that the architecture's table
+    /// lacks answers ENOSYS.
+    #[must_use]
+    pub fn answers(&self, arch: Arch, number: u32, arguments: [u64; 6]) -> Answered {
+        let Some(call) = table::numbered(arch, number) else { return Answered::Refused(ENOSYS) };
+        let decisions = Decisions::new(self);
+        if EXEC.contains(&CALLS[call].name) && !decisions.executes() {
+            return Answered::Refused(ENOSYS);
+        }
+        decisions.compiled(call).answer(arguments).told()
     }
 
     /// How many calls pass, as [`Filter::may_pass`] counts.

@@ -59,7 +59,7 @@ pub use asked::{Answers, Said};
 pub use bpf::{Instruction, Program};
 pub use check::{Mistake, Place, check};
 pub use compile::exec_once;
-pub use filter::{Filter, Summary};
+pub use filter::{Answered, Filter, Passes, Summary};
 pub use floor::floor;
 pub use groups::groups;
 pub use rules::{Action, Comparison, Condition, Rule, Syscalls, Violation};

@@ -44,6 +44,19 @@ pub struct Request {
     pub hidden: Vec<PathBuf>,
     /// A terminal of its own.
     pub terminal: Option<OwnTerminal>,
+    /// What is executed in the command's place; nothing else of the sandbox is another for it.
+    pub instead: Option<Instead>,
+}
+
+/// A passed file, an executable that needs no loader, and its arguments.
+#[derive(Clone, Debug)]
+pub struct Instead {
+    /// The number that it is passed under.
+    pub number: i32,
+    /// Which file that is.
+    pub file: SameFile,
+    /// The arguments, its name first.
+    pub arguments: Vec<OsString>,
 }
 
 impl Request {
@@ -58,7 +71,8 @@ impl Request {
         })?;
         let (environment, home) = (BTreeMap::new(), PathBuf::new());
         let (passed, hidden) = (Vec::new(), Vec::new());
-        let request = Self { command, directory, environment, home, passed, hidden, terminal: None };
+        let request =
+            Self { command, directory, environment, home, passed, hidden, terminal: None, instead: None };
         request.with_environment(std::env::vars_os().collect())
     }
 
@@ -157,13 +171,23 @@ pub fn resolve(policy: &Policy, request: &Request, host: &Host) -> Result<Resolv
     }
     notes.extend(protection.notes);
     let environment = environment::build(policy, request, host, &layout, &followed.toolchains)?;
-    let (program, program_file) = command::settle(&layout, policy, request, &followed, &environment)?;
-    let directory = directory(&layout, policy, request)?;
-    let start = loader::start(&layout, &program)?;
     let mut arguments = request.command.clone();
     if followed.took_an_argument {
         arguments.remove(1);
     }
+    let (program, program_file, start) = match &request.instead {
+        None => {
+            let (program, file) = command::settle(&layout, policy, request, &followed, &environment)?;
+            let start = loader::start(&layout, &program)?;
+            (program, file, start)
+        }
+        // It needs no loader, and stands on no mount of the sandbox's.
+        Some(Instead { number, file, arguments: its_own }) => {
+            arguments.clone_from(its_own);
+            (format!("/proc/self/fd/{number}").into(), *file, Start::default())
+        }
+    };
+    let directory = directory(&layout, policy, request)?;
     Ok(Resolved {
         start,
         layout,

@@ -150,6 +150,7 @@ mod tests {
             passed: Vec::new(),
             hidden: Vec::new(),
             terminal: None,
+            instead: None,
         }
     }
 
