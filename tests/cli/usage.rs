@@ -102,7 +102,7 @@ fn nothing_asked_is_answered_in_eight_lines_and_help_on_standard_output() {
 fn a_flag_that_is_not_built_yet_is_absent() {
     let scene = Scene::new();
     let help = call(&scene, ["run", "--help"]).stdout;
-    for flag in ["--overlay", "--allow-host", "--publish", "--host-port", "--socket", "--explain"] {
+    for flag in ["--overlay", "--allow-host", "--publish", "--host-port", "--socket"] {
         let said = call(&scene, ["run", flag, "1", "--", "true"]);
         assert_eq!((said.status, said.stdout.as_str()), (125, ""), "{flag}: {said:#?}");
         assert!(one_line(&said).contains(flag) && !help.contains(&format!("{flag} ")), "{flag}: {said:#?}");

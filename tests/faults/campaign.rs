@@ -104,6 +104,49 @@ fn every_failure_of_a_start_with_a_terminal_is_closed() {
     campaign("terminal", &place, &place.reference(&seen), &injections);
 }
 
+/// The same where the supervisor is asked: the listener of its filter is made and handed out.
+#[test]
+fn every_failure_of_a_start_that_explains_is_closed() {
+    if !tracing_works() {
+        return;
+    }
+    let (_, known) = Place::plain().record();
+    let place = Place::explained();
+    let (seen, recorder) = place.record();
+    assert_eq!(seen.status, 0, "without a failure it runs: {seen:#?}");
+    let own = [
+        "ioctl",
+        "sendmsg",
+        "recvmsg",
+        "clone",
+        "eventfd2",
+        "socketpair",
+        "fcntl",
+        "call 317",
+        "ppoll",
+        "write",
+    ];
+    let inside = |role: &Role| *role == Role::Target || *role == Role::Init;
+    let mut calls = new(&recorder, &known);
+    calls.retain(|(role, shown)| inside(role) || own.iter().any(|own| shown.starts_with(own)));
+    for (role, shown) in &calls {
+        println!("explain: {role:?}: {shown}");
+    }
+    let mut injections =
+        if everything() { inject::all(&recorder.calls) } else { inject::sample(&recorder.calls) };
+    // Of the thread that answers, what it does until the program runs: hears of the exec, answers, looks.
+    let answers = recorder.calls[&Role::Holder].iter().enumerate();
+    let last = answers.filter(|(_, call)| call.shown == "ioctl").map(|(index, _)| index).nth(2);
+    injections.retain(|injection| {
+        let early = injection.role != Role::Holder || last.is_some_and(|last| injection.index <= last);
+        let ours = calls.contains(&(injection.role, injection.call.shown.clone()));
+        let shown = &injection.call.shown;
+        let of_target = injection.role == Role::Target && own.iter().any(|own| shown.starts_with(own));
+        !injection.every && early && (ours || of_target)
+    });
+    campaign("explain", &place, &place.reference(&seen), &injections);
+}
+
 /// The same where root can make no user namespace: every call of PID 1 and of the program's process, which have
 /// capabilities of the host's until they are dropped.
 #[test]

@@ -96,6 +96,14 @@ impl Place {
         Self::new(Scene::new(), &["--tty", "always"])
     }
 
+    /// Runs whose supervisor is asked about what is refused; the program executes itself, once.
+    pub(crate) fn explained() -> Self {
+        let scene = Scene::new();
+        let once = r#"{ "filesystem": { "read": ["."] }, "syscalls": { "allow": ["@default"], "deny": ["@exec"] } }"#;
+        let once = scene.file("profile/once.json", once).display().to_string();
+        Self::new(scene, &["--explain", "-p", &once])
+    }
+
     /// Runs that ask for every limit that a cgroup holds.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod processes;
 mod raw;
 mod resources;
 mod tools;
+mod watched;
 
 use std::process::ExitCode;
 
@@ -24,7 +25,8 @@ fn main() -> ExitCode {
         .or_else(|| landlock::attempt(&words))
         .or_else(|| judged::attempt(&words))
         .or_else(|| fingerprint::attempt(&words))
-        .or_else(|| tools::attempt(&words));
+        .or_else(|| tools::attempt(&words))
+        .or_else(|| watched::attempt(&words));
     let Some(answer) = answer else {
         eprintln!("probe: no attempt is called {words:?}");
         return ExitCode::from(99);

@@ -166,6 +166,10 @@ pub(crate) struct RunArguments {
     )]
     pub(crate) events: Option<Target>,
 
+    /// After the run: say what was refused, and what would allow it, on stderr and in the report
+    #[arg(long, help_heading = "What is said")]
+    pub(crate) explain: bool,
+
     /// Leave a file open that the caller has open under this number: no folder, no terminal (repeatable)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(3..=1023))]
     #[arg(help_heading = "Streams")]
@@ -211,6 +215,10 @@ pub(crate) struct PlanArguments {
     /// As JSON
     #[arg(long, help_heading = "What is said")]
     pub(crate) json: bool,
+
+    /// Plan a run that says what was refused
+    #[arg(long, help_heading = "What is said")]
+    pub(crate) explain: bool,
 
     /// Leave a file open that the caller has open under this number: no folder, no terminal (repeatable)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(3..=1023))]

@@ -14,6 +14,7 @@ mod endings;
 mod env_file;
 mod errno;
 mod events;
+mod explain;
 mod flags;
 mod habits;
 mod human;

@@ -22,7 +22,7 @@ pub(crate) fn plan(arguments: PlanArguments) -> u8 {
     };
     notes.iter().for_each(|note| messages::say(note));
     let mut command = Sandbox::new(policy).command(program);
-    command.args(rest);
+    command.args(rest).explain(arguments.explain);
     let planned = passed.and_then(|passed| {
         for (number, file) in passed {
             command.pass_fd(number, file);

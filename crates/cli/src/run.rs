@@ -10,7 +10,7 @@ use crate::arguments::RunArguments;
 use crate::events::Events;
 use crate::kept_away::{Place, kept_away};
 use crate::refusal::{self, Asked};
-use crate::{endings, human, messages, plan, policy, receipt};
+use crate::{endings, explain, human, messages, plan, policy, receipt};
 
 /// Runs it, and gives the exit status of `CONTRACT.md`.
 pub(crate) fn run(arguments: RunArguments) -> u8 {
@@ -19,6 +19,7 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
         name,
         report,
         events,
+        explain,
         pass_fd,
         end_with_stdin,
         verbose,
@@ -47,7 +48,7 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
     for (number, file) in passed {
         command.pass_fd(number, file);
     }
-    command.end_with_stdin(end_with_stdin);
+    command.end_with_stdin(end_with_stdin).explain(explain);
     // Whoever is told the steps is told those of the rung that they are taken on.
     let planned = |command: &Command| if verbose { command.plan_here() } else { command.plan() };
     let plan = match register(&mut command, name.is_some()).and_then(|()| planned(&command)) {
@@ -69,7 +70,7 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
     plan.notes().iter().for_each(|note| messages::say(note));
     let report = command.run_in_foreground(plan);
     let written = destination.map_or(Ok(()), |destination| destination.write(&report));
-    say_ending(&report, &policy, verbose);
+    say_ending(&report, &policy, verbose, explain);
     finish(&report, written)
 }
 
@@ -117,7 +118,7 @@ fn command(policy: &Policy, words: &[OsString], name: Option<&str>) -> Command {
     command
 }
 
-fn say_ending(report: &Report, policy: &Policy, verbose: bool) {
+fn say_ending(report: &Report, policy: &Policy, verbose: bool, explained: bool) {
     if let Some(problem) = &report.error {
         messages::problem(problem);
     }
@@ -129,7 +130,9 @@ fn say_ending(report: &Report, policy: &Policy, verbose: bool) {
         }
     }
     let place = std::io::stderr().is_terminal().then(Place::of_caller).flatten();
-    if let Some(line) = last_line(report, policy, place.as_ref()) {
+    if explained {
+        explain::lines(report, policy).iter().for_each(|line| messages::say(line));
+    } else if let Some(line) = last_line(report, policy, place.as_ref()) {
         messages::say(&line);
     }
 }
@@ -170,7 +173,7 @@ fn last_line(report: &Report, policy: &Policy, place: Option<&Place>) -> Option<
     match (place, denials.is_empty()) {
         (None, _) => limited.then_some(ending),
         (Some(_), true) => Some(ending),
-        (Some(_), false) => Some(format!("{ending}; {}", denials.join(", "))),
+        (Some(_), false) => Some(format!("{ending}; {}; --explain says which", denials.join(", "))),
     }
 }
 
@@ -190,7 +193,7 @@ mod tests {
         let policy = Policy::builtin("python-safe").unwrap();
         let place = Place { here: "/srv/x".into(), home: None };
         let line = |reason, code, place| last_line(&report(reason, code), &policy, place);
-        let kept = "folder read-only (--rw .), network off (--net host)";
+        let kept = "folder read-only (--rw .), network off (--net host); --explain says which";
         assert_eq!(line(Reason::Exited, Some(1), Some(&place)), Some(format!("exit 1; {kept}")));
         assert_eq!(line(Reason::Exited, Some(0), Some(&place)), None);
         assert_eq!(line(Reason::Exited, Some(1), None), None);

@@ -111,6 +111,7 @@ pub(crate) fn run(context: &mut Context, step: &Step) -> Result<(), Fault> {
             target::announce(plan, teller, context.listener)
         }
         Some(Op::Filter) => filter::policy(plan, step),
+        Some(Op::FilterAsked) => filter::asked(plan, step),
         Some(Op::Fork | Op::Exec) | None => Err(Fault::plain(wire::fault::BAD_PLAN)),
     }
 }

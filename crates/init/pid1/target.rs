@@ -60,9 +60,9 @@ pub(crate) fn above_streams(file: Fd) -> Result<Fd, Fault> {
 pub(crate) fn close_files(plan: &Plan) -> Result<(), Fault> {
     let header = plan.header;
     let [a, b, c] = header.streams;
-    let cgroup = [header.cpu_file, header.memory_event];
     let ours =
-        [header.control, header.supervisor, a, b, c, cgroup[0], cgroup[1]].map(|fd| fd.cast_unsigned());
+        [header.control, header.supervisor, a, b, c, header.cpu_file, header.memory_event, header.observer]
+            .map(|fd| fd.cast_unsigned());
     let mut next = 0_u32;
     // A stream that is not there, or not yet, is one of the largest numbers: it ends the list.
     while next < wire::TERMINAL.cast_unsigned() {
@@ -80,8 +80,12 @@ pub(crate) fn passed(plan: &Plan) -> impl Iterator<Item = u32> {
     plan.steps.iter().filter(|step| step.op == wire::Op::Pass as u32).map(|step| step.a as u32)
 }
 
-/// PID 1 lets the passed files go: whoever waits for their end waits for the program alone.
+/// PID 1 lets the passed files go: whoever waits for their end waits for the program alone. And the way to who listens
+/// to the filter: its end is the end of the program's process.
 pub(crate) fn let_go(plan: &Plan) {
+    if plan.header.observer != wire::NO_FD {
+        let _its_own_copy = sys::close(Fd(plan.header.observer));
+    }
     for number in passed(plan) {
         let _its_own_copy = sys::close(Fd(number.cast_signed()));
     }

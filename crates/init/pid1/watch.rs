@@ -262,6 +262,9 @@ impl Watch {
                     self.add(&usage);
                     if process == self.process {
                         self.program_ended(status);
+                    } else if self.is_hand_out(process) && status != 0 {
+                        // The program's process waits for an answer that nobody will be asked for.
+                        self.fail_exec(Fault { errno: fault::DIED, detail: 0 });
                     }
                 }
                 Err(Errno(abi::EINTR)) => {}
@@ -279,6 +282,11 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// The process that hands the filter's listener out: the first after the program's, and before anything runs.
+    fn is_hand_out(&self, process: i32) -> bool {
+        self.plan.header.observer != NO_FD && !self.started && process == self.process + 1
     }
 
     /// Says that the program was stopped, unless by us.

@@ -59,6 +59,10 @@ pub struct Header {
     pub memory_path: u32,
     /// 1: after its last word PID 1 stays until it is killed, a second at most, so that its cgroup does.
     pub lingers: u32,
+    /// Socket on which the listener of [`Op::FilterAsked`] goes out, or [`NO_FD`].
+    pub observer: i32,
+    /// Nothing: what follows is aligned to 8 bytes.
+    pub unused: u32,
     /// Capabilities that the program keeps, one bit each.
     pub capabilities: u64,
     /// Time from the program's start to its polite end, in nanoseconds; 0 for none.
@@ -176,13 +180,15 @@ pub enum Op {
     Announce,
     /// Set the filter of system calls, and prove it. As `ExecOnce`.
     Filter,
+    /// The same with a filter that asks the supervisor, who gets its listener.
+    FilterAsked,
     /// Execute the program.
     Exec,
 }
 
 impl Op {
     /// Every step, in numeric order.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::AwaitMaps,
         Self::Conceal,
         Self::DropGroups,
@@ -231,6 +237,7 @@ impl Op {
         Self::ExecOnce,
         Self::Announce,
         Self::Filter,
+        Self::FilterAsked,
         Self::Exec,
     ];
 
@@ -470,7 +477,7 @@ impl Message for Command {}
 impl Message for crate::abi::Termios {}
 
 // No padding: the sizes are the sums of the fields.
-const _: () = assert!(size_of::<Header>() == 8 + 3 * 4 + 5 * 4 + 14 * 4 + 4 * 8);
+const _: () = assert!(size_of::<Header>() == 8 + 3 * 4 + 5 * 4 + 16 * 4 + 4 * 8);
 const _: () = assert!(size_of::<Step>() == 4 * 4 + 4 * 8);
 const _: () = assert!(size_of::<Record>() == 4 * 4 + 10 * 8);
 const _: () = assert!(size_of::<Command>() == 8);

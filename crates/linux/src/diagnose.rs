@@ -244,6 +244,11 @@ fn host_lacks(step: &Step, number: i32) -> Option<Lack> {
         Step::ExecOnce { .. } if matches!(number, libc::EBUSY | libc::EINVAL | libc::ENOSYS) => {
             or_without_filter(why::no_listener(Failed::At(Call::Listen, number)))
         }
+        Step::FilterAsked { .. } if matches!(number, libc::EBUSY | libc::EINVAL | libc::ENOSYS) => {
+            let lack = why::no_listener(Failed::At(Call::Listen, number));
+            let remedy = format!("{}; leave --explain and --on-violation log out to do without", lack.remedy);
+            Lack { remedy, ..lack }
+        }
         Step::Filter { .. } if matches!(number, libc::EINVAL | libc::ENOSYS) => {
             or_without_filter(why::refused(Call::Filter, (3, 17), Failed::At(Call::Filter, number)))
         }

@@ -27,6 +27,8 @@ pub(crate) struct Files {
     pub(crate) memory_path: Option<PathBuf>,
     /// PID 1 stays until its cgroup's account is read.
     pub(crate) lingers: bool,
+    /// Where the listener of the filter goes out.
+    pub(crate) observer: Option<i32>,
     /// Already cloned trees, by the index of their step.
     pub(crate) trees: BTreeMap<usize, i32>,
 }
@@ -86,6 +88,8 @@ pub(crate) fn encode(plan: &Plan, files: &Files) -> Result<Vec<u8>, Problem> {
         cpu_path: cpu_path.unwrap_or(0),
         memory_path: memory_path.unwrap_or(0),
         lingers: u32::from(files.lingers),
+        observer: files.observer.unwrap_or(NO_FD),
+        unused: 0,
         capabilities: plan.capabilities,
         deadline_ns: plan.deadline_ns,
         grace_ns: plan.grace_ns,
@@ -229,7 +233,9 @@ impl Image {
                 wire::Step { a: device_words(file.device), b: file.inode, ..base }
             }
             Step::ExecOnce { program } => self.filter(program, sentinel::EXEC_ONCE, base),
-            Step::Filter { program, .. } => self.filter(program, sentinel::FILTER, base),
+            Step::Filter { program, .. } | Step::FilterAsked { program, .. } => {
+                self.filter(program, sentinel::FILTER, base)
+            }
             Step::Landlock(step) => self.landlock(step, base),
             _ => base,
         }
@@ -305,6 +311,7 @@ const fn op(step: &Step) -> Op {
         Step::ExecOnce { .. } => Op::ExecOnce,
         Step::Announce => Op::Announce,
         Step::Filter { .. } => Op::Filter,
+        Step::FilterAsked { .. } => Op::FilterAsked,
         Step::Exec { .. } => Op::Exec,
     }
 }

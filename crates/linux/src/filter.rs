@@ -9,7 +9,7 @@ use ringfence_seccomp::{
 use crate::resolve::Start;
 
 /// What this was compiled for.
-const NATIVE: Arch = match Arch::NATIVE {
+pub(crate) const NATIVE: Arch = match Arch::NATIVE {
     Some(arch) => arch,
     None => panic!("this architecture has no table of system calls"),
 };
@@ -35,7 +35,7 @@ pub(crate) fn filters(policy: &Policy, start: Start) -> Result<Option<Filters>, 
     if policy.waived.contains(&Guarantee::KernelSurface) {
         return Ok(None);
     }
-    let filter = wanted(policy);
+    let filter = rules(policy);
     let program = match compiled_before(policy, &filter) {
         Some(program) => program,
         None => filter.compile(&[NATIVE]).map_err(|mistakes| wrong(policy, &mistakes))?,
@@ -46,8 +46,8 @@ pub(crate) fn filters(policy: &Policy, start: Start) -> Result<Option<Filters>, 
     Ok(Some(Filters { exec_once, policy: program, summary: summary(policy, &filter), kills }))
 }
 
-/// What a policy asks for.
-fn wanted(policy: &Policy) -> Filter {
+/// What a policy says of system calls.
+pub(crate) fn rules(policy: &Policy) -> Filter {
     let mut syscalls = policy.syscalls.clone();
     if !policy.filesystem.commands.is_empty() {
         syscalls.rules.push(no_program_in_memory());
@@ -71,7 +71,7 @@ pub struct Ruled {
 /// Every system call that this architecture has, as the rules of a policy decide it.
 #[must_use]
 pub fn ruled(policy: &Policy) -> Vec<Ruled> {
-    let filter = (!policy.waived.contains(&Guarantee::KernelSurface)).then(|| wanted(policy));
+    let filter = (!policy.waived.contains(&Guarantee::KernelSurface)).then(|| rules(policy));
     let all = filter.clone().unwrap_or_default().passes(NATIVE);
     let one = |(number, passes): (u32, Passes)| {
         let name = NATIVE.name(number)?;
@@ -83,6 +83,14 @@ pub fn ruled(policy: &Policy) -> Vec<Ruled> {
     let mut all: Vec<_> = all.into_iter().filter_map(one).collect();
     all.sort_by_key(|ruled| ruled.number);
     all
+}
+
+/// The same filter, but the supervisor is asked about what it refuses, and about these calls.
+///
+/// # Errors
+/// The rules cannot be compiled.
+pub(crate) fn asking(policy: &Policy, filter: &Filter, others: &[&str]) -> Result<Program, Problem> {
+    filter.compile_asked(&[NATIVE], others).map_err(|mistakes| wrong(policy, &mistakes))
 }
 
 /// A memory file is on no mount of the sandbox's, so no mount keeps it from being executed: it must be made without

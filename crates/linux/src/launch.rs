@@ -14,9 +14,11 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use crate::cgroup::Watched;
 use crate::identity::Writer;
 use crate::image::above_streams;
+use crate::observe::Observer;
 use crate::plan::{Plan, clone_flag};
+use crate::process::Process;
 use crate::stack::GuardedStack;
-use crate::supervise::{Process, Running, send};
+use crate::supervise::{Running, send};
 use crate::{cgroup, diagnose, encode, errno, idmap, image, look};
 
 /// The open files that a program starts with.
@@ -61,6 +63,8 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
     let (ours, theirs) = socket_pair().map_err(failed("no socket to PID 1"))?;
     let ours = above_streams(ours).map_err(failed("no socket to PID 1"))?;
     let theirs = not_below(least, theirs).map_err(failed("no socket to PID 1"))?;
+    let observer = plan.observed.as_ref().map(|_| connection(least)).transpose();
+    let (listens, observer) = observer.map_err(failed("no socket for what is refused"))?.unzip();
     let more = streams.more.into_iter().map(|(number, file)| Ok((number, not_below(least, file)?)));
     let more: Vec<_> = more.collect::<io::Result<_>>().map_err(failed("a file cannot be passed"))?;
     let mut streams = own_numbers(streams.standard, least).map_err(failed("a stream cannot be passed"))?;
@@ -84,6 +88,7 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
         cpu_path: watched.cpu_path.clone(),
         memory_path: watched.memory_path.clone(),
         lingers: cgroup.as_ref().is_some_and(|cgroup| cgroup.is_fleeting()),
+        observer: observer.as_ref().map(|file: &OwnedFd| file.as_raw_fd()),
         trees: trees.iter().map(|(index, tree)| (*index, tree.as_raw_fd())).collect(),
     };
     let plan_file = image::plan_file(&encode::encode(&plan, &files)?)?;
@@ -91,15 +96,25 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
     let mut passed = vec![files.control, files.supervisor, plan_file.as_raw_fd()];
     passed.extend(files.streams.iter().flatten());
     passed.extend(files.trees.values());
+    passed.extend(files.observer);
     passed.extend(files.cpu.map(|(file, _)| file).into_iter().chain(files.memory_event));
     let placed: Vec<_> = more.iter().map(|(number, file)| (file.as_raw_fd(), *number)).collect();
     let folder = cgroup.as_ref().and_then(|cgroup| cgroup.folder());
     let process = start(&plan, &passed, &placed, plan_file.as_fd(), files.control, folder)?;
     // PID 1 has its own copies now.
-    drop((theirs, streams, more, trees, plan_file, watched));
-    let running = Running::new(process, ours, plan, cgroup, begun_ns);
+    drop((theirs, streams, more, trees, plan_file, watched, observer));
+    let observed = plan.observed.as_ref().zip(listens);
+    let observer = observed.map(|(observed, socket)| Observer::start(&plan, observed, socket)).transpose();
+    let observer = observer.map_err(failed("no thread for what is refused"))?;
+    let running = Running::new(process, ours, plan, cgroup, begun_ns, observer);
     release(&running)?;
     Ok(running)
+}
+
+/// A connection of ours, and PID 1's end of it.
+fn connection(least: i32) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = socket_pair()?;
+    Ok((above_streams(ours)?, not_below(least, theirs)?))
 }
 
 /// Two ends of a connection that keeps messages apart.

@@ -16,6 +16,7 @@ use crate::host::{Host, NAMESPACES};
 use crate::identity::{Identity, Writer};
 use crate::landlock::{self, Ruleset};
 use crate::layout::{Layout, Node, Rank};
+use crate::observe::Observed;
 use crate::receipt;
 use crate::resolve::{FURNITURE, Resolved, Source};
 use crate::rlimits;
@@ -47,6 +48,7 @@ pub struct Plan {
     pub(crate) unprotected: Vec<PathBuf>,
     pub(crate) writable: Vec<PathBuf>,
     pub(crate) layout: Layout,
+    pub(crate) observed: Option<Observed>,
 }
 
 impl Plan {
@@ -214,6 +216,7 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
         unprotected: resolved.unprotected.clone(),
         writable: writable(resolved),
         layout: resolved.layout.clone(),
+        observed: None,
     })
 }
 

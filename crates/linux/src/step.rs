@@ -70,6 +70,7 @@ pub enum Step {
     ExecOnce { program: Program },
     Announce,
     Filter { program: Program, summary: String },
+    FilterAsked { program: Program, summary: String },
     Exec { path: PathBuf },
 }
 
@@ -194,6 +195,10 @@ impl Step {
             Self::Announce => f.write_str("say that all is verified, and when it starts"),
             Self::Filter { program, summary } => {
                 write!(f, "filter system calls ({summary}; {} instructions)", program.instructions().len())
+            }
+            Self::FilterAsked { program, summary } => {
+                let length = program.instructions().len();
+                write!(f, "filter system calls, the supervisor answers ({summary}; {length} instructions)")
             }
             Self::Exec { path } => write!(f, "execute {}", path.display()),
             // Said by `Display` itself.

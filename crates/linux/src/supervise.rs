@@ -1,6 +1,5 @@
 //! A sandbox that runs: its process, its messages, its end.
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -8,65 +7,25 @@ use std::time::{Duration, Instant};
 use ringfence_init::sys::{self, Fd, monotonic_ns};
 use ringfence_init::wire::{Command, CommandKind, Message as _, Record, RecordKind, fault};
 use ringfence_policy::{
-    Beyond, Event, Exit, Guarantee, Happened, OutputLimit, Problem, Reason, Status, Usage,
+    Beyond, Denial, Event, Exit, Guarantee, Happened, OutputLimit, Problem, Reason, Status, Usage,
 };
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send as send_bytes};
-use rustix::process::{Signal, WaitId, WaitIdOptions, getpid, pidfd_send_signal, waitid};
 
 use crate::cancel::Cancellation;
 use crate::cgroup::{Account, Cgroup};
 use crate::diagnose;
 use crate::errno;
+use crate::observe::Observer;
 use crate::plan::Plan;
+use crate::process::Process;
 use crate::pump::Pump;
 use crate::relay::{Relay, readable, timespec};
 use crate::rung::Descent;
 use crate::signals::Signals;
 use crate::terminal::{Connection, Terminal};
 use crate::verdict::{self, Asked};
-
-/// PID 1 of a sandbox, seen from outside. Dropping it kills and reaps; a forked copy of the caller that drops it
-/// does nothing.
-#[derive(Debug)]
-pub(crate) struct Process {
-    id: i32,
-    pidfd: OwnedFd,
-    owner: i32,
-    reaped: Cell<bool>,
-}
-
-impl Process {
-    pub(crate) fn new(id: i32, pidfd: OwnedFd) -> Self {
-        Self { id, pidfd, owner: getpid().as_raw_nonzero().get(), reaped: Cell::new(false) }
-    }
-
-    /// Kills PID 1, and with it everything in its namespace.
-    fn kill(&self) {
-        let _already_ended_is_fine = pidfd_send_signal(&self.pidfd, Signal::KILL);
-    }
-
-    /// Waits until PID 1 has ended, which is when everything in its namespace has.
-    fn reap(&self) {
-        if self.reaped.replace(true) {
-            return;
-        }
-        let mut file = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        while poll(&mut file, None) == Err(Errno::INTR) {}
-        // A caller that ignores SIGCHLD, or waits for any child, may have reaped it: the records hold the truth.
-        while matches!(waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED), Err(Errno::INTR)) {}
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if self.owner == getpid().as_raw_nonzero().get() {
-            self.kill();
-            self.reap();
-        }
-    }
-}
 
 /// Is told of what happens.
 pub type Tell = Box<dyn FnMut(&Event) + Send>;
@@ -80,6 +39,8 @@ pub struct Ending {
     pub error: Option<Problem>,
     /// What was used, when the program ran.
     pub usage: Option<Usage>,
+    /// What was refused, where that was collected.
+    pub denials: Option<Vec<Denial>>,
     /// PID 1 read the sandbox's state back before the program ran.
     pub verified: bool,
 }
@@ -101,6 +62,8 @@ pub struct Running {
     /// A signal has stopped the program, and this process is yet to follow.
     pub(crate) stopped: bool,
     watcher: Watcher,
+    /// Who is asked about refusals, where that is collected.
+    pub(crate) observer: Option<Observer>,
     cancellations: Vec<Cancellation>,
     /// The caller's standard input, when the run ends with it, until it was closed.
     input: Option<OwnedFd>,
@@ -108,19 +71,19 @@ pub struct Running {
     output_told: bool,
     ready: bool,
     slow_told: bool,
-    started_ns: Option<u64>,
+    pub(crate) started_ns: Option<u64>,
     /// Processor time that its cgroup had used when the program started.
     cpu_before_us: u64,
-    final_record: Option<Record>,
+    pub(crate) final_record: Option<Record>,
     /// Of a cgroup that goes with its last process, read before that.
     account: Option<Account>,
     asked_to_end: bool,
     /// When to stop relying on PID 1: it may hang in a step on a dead file system, or be stopped from outside.
     kill_at: Option<Instant>,
     killed: bool,
-    closed: bool,
+    pub(crate) closed: bool,
     /// Why it could not be supervised any longer.
-    lost: Option<String>,
+    pub(crate) lost: Option<String>,
 }
 
 /// How long PID 1 may take to obey.
@@ -135,6 +98,7 @@ impl Running {
         plan: Plan,
         cgroup: Option<Box<dyn Cgroup>>,
         begun_ns: u64,
+        observer: Option<Observer>,
     ) -> Self {
         Self {
             process,
@@ -148,6 +112,7 @@ impl Running {
             master_came: false,
             stopped: false,
             watcher: Watcher::default(),
+            observer,
             cancellations: Vec::new(),
             input: None,
             input_closed: false,
@@ -235,7 +200,7 @@ impl Running {
         self.input = Some(input);
     }
 
-    fn tell(&mut self, what: Happened) {
+    pub(crate) fn tell(&mut self, what: Happened) {
         if let Some(tell) = &mut self.watcher.0 {
             tell(&Event { at_us: monotonic_ns().saturating_sub(self.begun_ns) / 1000, what });
         }
@@ -363,6 +328,7 @@ impl Running {
         let cancelled_at: Vec<_> = words.filter_map(|word| put(Some(readable(word)))).collect();
         // Nothing is read from it: its other side's end is said whatever it still holds (poll(2)).
         let input_at = put(self.input.as_ref().map(|file| PollFd::new(file, PollFlags::RDHUP)));
+        let news_at = self.observer.as_ref().and_then(|observer| put(Some(readable(observer))));
         let first_pump = files.len();
         let active = self.relay.watch(&mut files);
         let some = match poll(&mut files, timeout.map(timespec).as_ref()) {
@@ -388,6 +354,9 @@ impl Running {
         }
         if look.is_some() {
             self.look_at_terminal();
+        }
+        if is_ready(news_at) {
+            self.tell_news();
         }
         if ready[0] {
             self.read_record();
@@ -469,6 +438,7 @@ impl Running {
         } else if record.kind == RecordKind::Started as u32 {
             (self.started_ns, self.cpu_before_us) = (Some(record.time_ns), record.user_us);
             self.tell(Happened::Started { pid: self.process.id });
+            self.tell_news();
         } else if record.kind == RecordKind::Deadline as u32 {
             self.tell(Happened::Deadline);
         } else if self.final_record.is_none() {
@@ -483,6 +453,7 @@ impl Running {
     /// Everything is over: reaps, reads what the program left, judges.
     fn finish(&mut self) -> Ending {
         self.check_output();
+        self.hear_the_last();
         // Read when nothing is used any more, and removed.
         let cgroup = self.cgroup.take();
         let account =
@@ -507,11 +478,15 @@ impl Running {
             }
         };
         self.tell(Happened::Ended { exit: exit.clone() });
-        Ending { exit, error, usage, verified: self.ready }
+        let denials = self.denials(&exit);
+        Ending { exit, error, usage, denials, verified: self.ready }
     }
 
     /// PID 1 ended, and has not said how the program did.
     fn lost_init(&self) -> Problem {
+        if let Some(problem) = self.unanswered() {
+            return problem;
+        }
         let what = match self.lost {
             Some(_) => "the sandbox could not be supervised any longer, so it was ended",
             None => "PID 1 of the sandbox ended without a word",
@@ -540,7 +515,7 @@ impl Running {
         let usage = self.usage(record, account);
         let asked = Asked { to_end: self.asked_to_end, by_input: self.input_closed };
         let exit = verdict::judge(&self.plan, record, account, &usage, &self.relay.meter, asked);
-        (exit, None, Some(usage))
+        (self.with_violation(exit), None, Some(usage))
     }
 
     fn usage(&self, record: &Record, account: &Account) -> Usage {

@@ -1,7 +1,7 @@
 //! How a run ended and what it used, from PID 1's last record and from the cgroup's account.
 
 use ringfence_init::wire::{Record, ended};
-use ringfence_policy::{Exceeded, Exit, Problem, Reason, Usage};
+use ringfence_policy::{Denial, DenialKind, Exceeded, Exit, Problem, Reason, Usage};
 
 use crate::cgroup::Account;
 use crate::diagnose::TOO_LITTLE_MEMORY;
@@ -83,6 +83,37 @@ pub(crate) fn judge(
     let details: Vec<_> = details.into_iter().flatten().collect();
     let detail = (!details.is_empty()).then(|| details.join("; "));
     Exit { code, signal, reason, exceeded, detail }
+}
+
+/// How likely a limit that was met is the cause of a failure: it ended the program, or something in it failed.
+const LIMIT: [i32; 2] = [900, 550];
+
+/// The limits that were met, with the flag that raises each: to twice of what it was.
+pub(crate) fn denials(plan: &Plan, exit: &Exit) -> Vec<Denial> {
+    let limits = &plan.limits;
+    let mut met: Vec<_> = exit.exceeded.iter().map(|met| (met.limit.clone(), met.allowed)).collect();
+    // A shell says by its status how its child ended.
+    if exit.signal == Some(libc::SIGXFSZ) || exit.code == Some(128 + libc::SIGXFSZ) {
+        met.extend(limits.file_size.map(|size| ("file-size".to_owned(), size.0)));
+    }
+    let ended = !matches!(exit.reason, Reason::Exited);
+    met.into_iter()
+        .map(|(limit, allowed)| {
+            let twice = allowed.saturating_mul(2);
+            let (shown, raised) = match limit.as_str() {
+                "timeout" | "cpu-time" => {
+                    (format!("{}ms", allowed / 1000), format!("{}ms", twice.div_ceil(1000)))
+                }
+                _ => (allowed.to_string(), twice.to_string()),
+            };
+            let what = format!("the limit --{limit} ({shown}) was met");
+            let weight = LIMIT[usize::from(!ended)];
+            Denial {
+                allow_with: Some(format!("--{limit} {raised}")),
+                ..Denial::new(DenialKind::Limit, what, weight)
+            }
+        })
+        .collect()
 }
 
 /// What was used: the cgroup knows the whole tree, PID 1 what it reaped.

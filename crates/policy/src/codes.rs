@@ -290,6 +290,12 @@ pub const CODES: &[Code] = &[
     code("top", "`top`", "the terminal cannot be used", "`ringfence top --once` prints one table"),
     code("trust", "`profile trust`", "this file cannot be trusted", "name a profile that only you can write"),
     code(
+        "unanswered",
+        "`--explain`, `--on-violation log`",
+        "nobody could answer what the program asks any longer, so it was ended",
+        "leave it out: something filters or fakes system calls here",
+    ),
+    code(
         "untrusted",
         "a profile of the working directory",
         "nobody has trusted it as it is now",

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{Beyond, Exit};
+use crate::{Beyond, Denial, Exit};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,6 +32,8 @@ pub enum Happened {
         /// What happens to it: `kill` or `truncate`.
         action: Beyond,
     },
+    /// Something was refused, for the first time; how often in all, the report says.
+    Violation(Denial),
     /// The deadline has passed: the program was asked to end, and the grace begins.
     Deadline,
     /// Standard input was closed, and the run ends with it: the grace begins.

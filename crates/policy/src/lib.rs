@@ -8,6 +8,7 @@
 mod amounts;
 mod capability;
 pub mod codes;
+mod denial;
 mod event;
 mod guarantee;
 mod output;
@@ -21,6 +22,7 @@ mod words;
 
 pub use amounts::{CpuList, Cpus};
 pub use capability::Capability;
+pub use denial::{Denial, DenialKind, Denials};
 pub use event::{Event, Happened};
 pub use guarantee::{Guarantee, GuaranteeRow, Rung, Status};
 pub use output::{Beyond, OutputLimit};

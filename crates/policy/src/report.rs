@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Guarantee, GuaranteeRow, Policy, Problem, Rung};
+use crate::{Denial, Guarantee, GuaranteeRow, Policy, Problem, Rung};
 
 /// The version of the report's JSON.
 pub const SCHEMA: u32 = 1;
@@ -34,6 +34,9 @@ pub struct Report {
     pub error: Option<Problem>,
     /// What it used; `null` when the program never started.
     pub usage: Option<Usage>,
+    /// What was refused, the likeliest cause of a failure first; absent where nobody collected it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub violations: Option<Vec<Denial>>,
     /// How the sandbox was built on this host; `null` when nothing was set up.
     pub rung: Option<Rung>,
     /// Which kernel layer held which guarantee; empty when nothing was set up.
@@ -65,6 +68,7 @@ impl Report {
             },
             error: None,
             usage: None,
+            violations: None,
             rung: None,
             receipt: Vec::new(),
             waived: policy.map_or_else(Vec::new, |p| p.waived.iter().copied().collect()),

@@ -130,6 +130,7 @@ impl Child {
         report.exit = ending.exit;
         report.error = ending.error;
         report.usage = ending.usage;
+        report.violations = ending.denials;
         // A receipt is of what was set up and read back: of nothing else.
         report.rung = ending.verified.then(|| self.running.plan().rung());
         report.receipt = if ending.verified { self.running.receipt() } else { Vec::new() };

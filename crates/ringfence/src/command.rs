@@ -6,8 +6,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use ringfence_linux::{
-    Cancellation, Descent, Host, Instead, Outer, OwnTerminal, Request, Running, Streams, Tell, check_passed,
-    launch, plan, resolve,
+    Cancellation, Descent, Host, Instead, Observe, Outer, OwnTerminal, Request, Running, Streams, Tell,
+    check_passed, launch, plan, resolve,
 };
 use ringfence_policy::{
     Access, Beyond, Event, Guarantee, GuaranteeRow, OutputLimit, Policy, Problem, Reason, Report, Size, Tty,
@@ -44,6 +44,7 @@ impl Sandbox {
             hidden: Vec::new(),
             streams: [Kind::Inherit, Kind::Inherit, Kind::Inherit],
             instead: None,
+            observe: Observe::Nothing,
             once: Once::default(),
         }
     }
@@ -79,6 +80,7 @@ pub struct Command {
     streams: [Kind; 3],
     /// What runs in its place, when it is only looked at what it could reach.
     instead: Option<Instead>,
+    observe: Observe,
     once: Once,
 }
 
@@ -178,6 +180,16 @@ impl Command {
         self
     }
 
+    /// Collects what is refused (system calls, files, addresses, limits) for the report's `violations`, each with the
+    /// one change that would allow it, and tells of each as it is met first ([`on_event`](Self::on_event)).
+    ///
+    /// It costs the calls that are watched, those that name files and addresses, a round trip to a thread of this
+    /// process. The kernel decides about them as it does without.
+    pub fn explain(&mut self, explains: bool) -> &mut Self {
+        self.observe = if explains { Observe::All } else { Observe::Nothing };
+        self
+    }
+
     /// Kills everything when the word is said, from any thread. There may be several.
     pub fn cancel_with(&mut self, cancellation: &Cancellation) -> &mut Self {
         self.once.cancellations.push(cancellation.clone());
@@ -256,7 +268,8 @@ impl Command {
         let below = |host: Host, descent| host.below(descent, &self.policy, random);
         let host = descents.iter().try_fold(host, below)?;
         let resolved = resolve(&self.policy, &request, &host)?;
-        Ok(Plan { steps: plan(&self.policy, &resolved, &host, random)?, begun_ns })
+        let steps = plan(&self.policy, &resolved, &host, random)?.observed(&self.policy, self.observe)?;
+        Ok(Plan { steps, begun_ns })
     }
 
     /// Starts it.

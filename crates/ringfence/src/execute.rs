@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use ringfence_linux::Cancellation;
-use ringfence_policy::{Policy, Problem, Reason};
+use ringfence_policy::{Denial, Happened, Policy, Problem, Reason};
 
 use crate::child::Output;
 use crate::command::{Command, Failure, Sandbox, report_of_refusal};
@@ -25,6 +25,10 @@ pub struct Request {
     pub directory: Option<PathBuf>,
     /// The variables that are taken for the caller's environment, instead of the process' own.
     pub environment: Option<BTreeMap<OsString, OsString>>,
+    /// Where it is told what is refused, as it is met for the first time: [`Command::explain`]. A run tells of
+    /// [`Denials::MOST`](ringfence_policy::Denials::MOST) at most, so nothing piles up where nobody reads; the stream
+    /// ends with the run.
+    pub violations: Option<tokio::sync::mpsc::UnboundedSender<Denial>>,
 }
 
 impl Request {
@@ -39,6 +43,13 @@ impl Request {
         // No program at all is what an empty name is called: not found.
         let mut command = Sandbox::new(policy).command(words.next().unwrap_or_default());
         command.args(words).stdin(Stdio::bytes(self.stdin));
+        if let Some(violations) = self.violations {
+            command.explain(true).on_event(move |event| {
+                if let Happened::Violation(denial) = &event.what {
+                    let _nobody_reads_is_fine = violations.send(denial.clone());
+                }
+            });
+        }
         if let Some(name) = &self.name {
             command.name(name);
         }

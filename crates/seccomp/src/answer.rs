@@ -1,5 +1,6 @@
 //! What the kernel is told to do with a call.
 
+use crate::asked::Said;
 use crate::{Action, Answered, Violation};
 
 /// An answer, ordered from lenient to strict; of two errors the larger number is the stricter one.
@@ -39,6 +40,22 @@ impl Answer {
             Violation::Errno(errno) => Self::errno(errno),
             Violation::Kill => Self::KILL,
             Violation::Log => Self::errno(EPERM),
+        }
+    }
+
+    pub(crate) const fn said_action(self) -> Action {
+        self.action
+    }
+
+    /// What a supervisor says in the filter's place.
+    pub(crate) const fn said(self) -> Said {
+        match self.action {
+            Action::Allow => Said::Pass,
+            Action::Log => Said::Record,
+            // No policy of ours asks anybody else.
+            Action::Notify => Said::Errno(EPERM),
+            Action::Errno => Said::Errno(self.errno),
+            Action::Trap | Action::Kill => Said::Kill,
         }
     }
 

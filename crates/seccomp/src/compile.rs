@@ -19,13 +19,22 @@ const X32: u32 = 0x4000_0000;
 const NEGATIVE: u32 = 0x8000_0000;
 
 pub(crate) fn compile(filter: &Filter, archs: &[Arch]) -> Result<Program, Vec<Mistake>> {
+    let decisions = Decisions::new(filter);
+    compile_as(filter, archs, |call| decisions.compiled(call))
+}
+
+/// The same with another decision on each call.
+pub(crate) fn compile_as(
+    filter: &Filter,
+    archs: &[Arch],
+    decide: impl Fn(usize) -> Decision,
+) -> Result<Program, Vec<Mistake>> {
     let mistakes = check::filter(filter);
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let decisions = Decisions::new(filter);
     let mut leaves = Leaves::default();
-    let decided: Vec<Leaf> = (0..CALLS.len()).map(|call| leaves.leaf(&decisions.compiled(call))).collect();
+    let decided: Vec<Leaf> = (0..CALLS.len()).map(|call| leaves.leaf(&decide(call))).collect();
     let unknown = Leaf::Answer(Answer::errno(ENOSYS));
     let x32 = if filter.on_violation == Violation::Kill { Leaf::Answer(Answer::KILL) } else { unknown };
     let foreign = Answer::refusal(filter.on_violation);

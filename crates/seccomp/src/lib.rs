@@ -37,6 +37,7 @@
 mod answer;
 mod arch;
 mod argument;
+mod asked;
 mod assemble;
 mod block;
 mod bpf;
@@ -54,6 +55,7 @@ mod suggest;
 mod table;
 
 pub use arch::{Arch, arguments};
+pub use asked::{Answers, Said};
 pub use bpf::{Instruction, Program};
 pub use check::{Mistake, Place, check};
 pub use compile::exec_once;

@@ -38,3 +38,17 @@ pub fn let_continue(listener: Fd, id: u64) -> Result<()> {
     // SAFETY: one whole structure.
     unsafe { call!(nr::SYS_ioctl, listener.0, abi::SECCOMP_IOCTL_NOTIF_SEND, &raw const answer) }.map(drop)
 }
+
+/// The same: the call `id` is not made, and answers this error.
+pub fn refuse(listener: Fd, id: u64, errno: i32) -> Result<()> {
+    let answer = abi::NotificationAnswer { id, error: -errno, ..abi::NotificationAnswer::default() };
+    // SAFETY: one whole structure.
+    unsafe { call!(nr::SYS_ioctl, listener.0, abi::SECCOMP_IOCTL_NOTIF_SEND, &raw const answer) }.map(drop)
+}
+
+/// ioctl(2) `SECCOMP_IOCTL_NOTIF_ID_VALID`: whether the call `id` still waits, so that what was read of its process is
+/// of no other one.
+pub fn still_waits(listener: Fd, id: u64) -> bool {
+    // SAFETY: one number.
+    unsafe { call!(nr::SYS_ioctl, listener.0, abi::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) }.is_ok()
+}

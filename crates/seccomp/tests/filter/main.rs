@@ -1,6 +1,7 @@
 //! Filters by their meaning: compiled programs run by a small machine, beside a naive reading of the rules.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and says why it skips")]
 
+mod asked;
 mod machine;
 mod meaning;
 mod mistakes;
