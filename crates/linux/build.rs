@@ -1,4 +1,5 @@
-//! Compiles the filters of the built-in profiles, so that no run of one has to.
+//! Compiles the filters of the built-in profiles, and finds out what is to be known of them, so that no run of one has
+//! to.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -6,8 +7,12 @@ use std::path::PathBuf;
 use ringfence_policy::{BUILTIN_PROFILES, Policy};
 use ringfence_seccomp::{Arch, Filter};
 
+#[path = "src/loader_calls.rs"]
+mod loader_calls;
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/loader_calls.rs");
     if let Err(why) = write() {
         println!("cargo::error=the filters of the built-in profiles cannot be compiled: {why}");
     }
@@ -25,12 +30,21 @@ fn write() -> Result<(), String> {
         let filter =
             Filter { syscalls: policy.syscalls, on_violation: policy.on_violation, single_process: false };
         let program = filter.compile(&[arch]).map_err(|mistakes| format!("{name}: {mistakes:?}"))?;
-        let _to_a_string = write!(text, "({name:?}, {:?}, &[", filter.written());
+        let count = filter.summary(arch);
+        let _to_a_string = write!(
+            text,
+            "Builtin{{name:{name:?},from:{:?},facts:Facts{{allowed:{},conditional:{},executes:{},lacks:{:?}}},instructions:&[",
+            filter.written(),
+            count.allowed,
+            count.conditional,
+            filter.executes(),
+            loader_calls::missing(&filter, arch),
+        );
         for instruction in program.instructions() {
             let (code, jt, jf, k) = (instruction.code, instruction.jt, instruction.jf, instruction.k);
             let _to_a_string = write!(text, "Instruction{{code:{code},jt:{jt},jf:{jf},k:{k}}},");
         }
-        text.push_str("]),\n");
+        text.push_str("]},\n");
     }
     text.push_str("]\n");
     let file = PathBuf::from(var("OUT_DIR")?).join("builtin_filters.rs");

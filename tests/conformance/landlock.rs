@@ -76,7 +76,7 @@ fn a_host_that_contradicts_itself_is_refused() {
     faked("444", "444", libc::EPERM).expect_refusal(&["EPERM", "landlock_add_rule EBADF"]);
     // "Success" of everything: there is no ABI 0.
     faked("444", "446", 0).expect_refusal(&["ABI 0"]);
-    faked("445", "445", libc::ENOMEM).expect_refusal(&["ENOMEM", "allow by Landlock, in /"]);
+    faked("445", "445", libc::ENOMEM).expect_refusal(&["ENOMEM", "allow by Landlock, in message queues"]);
     // The restriction that was reported and is not there.
     faked("446", "446", 0).expect_refusal(&["Landlock does not restrict"]);
     faked("446", "446", libc::E2BIG).expect_refusal(&["E2BIG", "16 sandboxes of Landlock"]);

@@ -58,6 +58,10 @@ fn without_a_cgroup_a_waived_limit_is_held_for_each_process() {
     assert_eq!(memory.row("memory")["status"], "partial", "{memory:#?}");
     let pids = run(&["--pids", "8", "--allow-degraded=pids"], &["zombies"]);
     assert_eq!(pids.answer(), "errno 11 after some: true", "{pids:#?}");
+    // The caller's own limits may say no too: this is the sandbox's, which PID 1 is within.
+    let limits = run(&["--pids", "8", "--allow-degraded=pids"], &["read", "/proc/self/limits"]);
+    let line = limits.stdout.lines().find(|line| line.starts_with("Max processes")).unwrap_or_default();
+    assert!(line.split_whitespace().any(|word| word == "9"), "{limits:#?}");
     let time = run(&["--cpu-time", "1s", "--allow-degraded=time"], &["burn-cpu", "5000"]);
     assert_eq!((time.status, time.field("/exit/reason").as_str()), (152, Some("cpu-time")), "{time:#?}");
     // Control: without the waived limits the same runs through.

@@ -175,7 +175,7 @@ fn much_output_comes_through_a_terminal_whole() {
 fn a_failure_on_a_terminal_says_what_was_kept_away_and_elsewhere_nothing() {
     let scene = Scene::new();
     let outcome = on_a_terminal(&scene, "$RINGFENCE run -- /bin/sh -c 'exit 3'", b"");
-    let said = "ringfence: exit 3; folder read-only (--rw .), network off (--net host)";
+    let said = "ringfence: exit 3; folder read-only (--rw .), network off (--net host); --explain says which";
     assert!(outcome.stdout.lines().any(|line| line.trim() == said), "{outcome:#?}");
     let quiet = on_a_terminal(&scene, "$RINGFENCE run -- /bin/sh -c 'exit 0'", b"");
     assert_eq!(quiet.stdout.trim(), "", "{quiet:#?}");

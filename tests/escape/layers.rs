@@ -206,7 +206,7 @@ fn processor_time_is_a_limit_of_each_process_too() {
     let scene = Scene::new();
     let mut run = Run::new(&scene).flags(["--cpu-time", "10s"]);
     if !has_cgroups("the second layer of processor time") {
-        run = run.flag("--allow-degraded=cpu-time");
+        run = run.flag("--allow-degraded=time");
     }
     let limits = run.probe(["read", "/proc/self/limits"]);
     let line =

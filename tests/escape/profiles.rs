@@ -1,6 +1,7 @@
 //! What each built-in profile refuses beyond the default, tried inside. `RINGFENCE_PROFILES` names a folder whose files
 //! stand for the built-in ones: `cargo xtask mutants` takes each denial out of one, and a check here must fail.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -117,10 +118,11 @@ fn agent_keeps_every_name_that_steers_tools() {
     let scene = Scene::new();
     let mut names: Vec<_> = FILES.map(str::to_owned).to_vec();
     names.extend(FOLDERS.map(|folder| format!("{folder}/file")));
-    for name in &names {
-        scene.file(&format!("here/{name}"), "");
+    // Everybody may write them: what follows is not what their permissions hold.
+    for name in names.iter().map(String::as_str).chain(["code"]) {
+        let file = scene.file(&format!("here/{name}"), "");
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o666)).unwrap();
     }
-    scene.file("here/code", "");
     let tries = names.iter().map(|name| format!("echo x >>{name} && echo changed {name}"));
     let line = tries.chain(["echo x >>code && echo changed code".to_owned()]).collect::<Vec<_>>().join("\n");
     let outcome =

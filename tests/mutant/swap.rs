@@ -16,11 +16,10 @@ use std::path::PathBuf;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn write(file: c_int, bytes: *const c_void, length: usize) -> isize {
     // SAFETY: the caller vouches for the bytes.
-    if length > 4 && unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), 4) } == b"\x7fELF" {
-        if let Some(mutant) = mutant_for(file) {
-            put(file, &mutant);
-            return isize::try_from(length).unwrap_or(isize::MAX);
-        }
+    let program = length > 4 && unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), 4) } == b"\x7fELF";
+    if program && let Some(mutant) = mutant_for(file) {
+        put(file, &mutant);
+        return isize::try_from(length).unwrap_or(isize::MAX);
     }
     // SAFETY: the caller's own call.
     unsafe { libc::syscall(libc::SYS_write, file, bytes, length) as isize }

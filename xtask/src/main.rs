@@ -34,8 +34,8 @@ const COMMANDS: [Command; 10] = [
     Command { name: "tidy", options: "", summary: "the house rules over every source file", run: tidy::run },
     Command {
         name: "bench",
-        options: "[--filter] [--runs N] [--json]",
-        summary: "start to exit beside plain fork+exec and bubblewrap; system calls; memory; or a filter's cost",
+        options: "[--filter|--short] [--runs N] [--json] [--write]",
+        summary: "what a sandbox costs beside its peers, and the budget (--write: docs/bench); or a filter's cost",
         run: bench::run,
     },
     Command {

@@ -4,15 +4,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;
 use crate::process;
 use crate::workspace::{self, Workspace};
-
-/// Shards of the mutants of which a quick run takes one, another each day.
-const SHARDS: u64 = 20;
 
 /// Lines of output that are figures.
 const FIGURES: [&str; 7] = [
@@ -78,12 +75,9 @@ fn tests(name: &str, test: &str, filter: &[&str], variables: &[(&str, &str)]) ->
 }
 
 fn quick_parts() -> Vec<Part> {
-    let days = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() / 86_400);
-    let shard = format!("{}/{SHARDS}", days % SHARDS);
     vec![
         tests("races", "escape", &["races::"], &[]),
         tests("two failures, lies and stops", "faults", &["doubles::"], &[]),
-        part("a share of the mutants", &["xtask", "mutants", "--shard", &shard], &[]),
     ]
 }
 

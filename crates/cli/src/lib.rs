@@ -49,9 +49,9 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::{ColorChoice, CommandFactory, FromArgMatches};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches};
 
-use crate::arguments::{Arguments, Task};
+use crate::arguments::{Arguments, RunArguments, Task};
 
 /// The whole program: reads its arguments, does what they say, and gives the exit status of `CONTRACT.md`.
 #[must_use]
@@ -81,10 +81,22 @@ fn answer(mut words: Vec<OsString>) -> u8 {
 
 /// The arguments of words. Help is in colour where all that we print is.
 fn parse(words: &[OsString]) -> Result<Arguments, clap::Error> {
+    if let Some(arguments) = parse_run(words) {
+        return Ok(arguments);
+    }
     let coloured = colour::wanted(std::io::stdout().is_terminal());
     let choice = if coloured { ColorChoice::Always } else { ColorChoice::Never };
     let arguments = std::iter::once(OsString::from("ringfence")).chain(words.iter().cloned());
     Arguments::from_arg_matches(&Arguments::command().color(choice).try_get_matches_from(arguments)?)
+}
+
+/// The arguments of a right `ringfence run`. To build the definitions of every other command costs a start more than all
+/// that it does with its own; what is wrong, and help, is told from the whole of them.
+fn parse_run(words: &[OsString]) -> Option<Arguments> {
+    words.first().filter(|word| *word == "run")?;
+    let matches = RunArguments::augment_args(clap::Command::new("run")).try_get_matches_from(words).ok()?;
+    let arguments = RunArguments::from_arg_matches(&matches).ok()?;
+    Some(Arguments { task: Task::Run(Box::new(arguments)) })
 }
 
 /// `--` and flags belong to `run`. That holds for flags that nobody knows, too: a typing error in one must end
@@ -124,6 +136,28 @@ mod tests {
         }
         for word in ["run", "python3", "-", "", "-h", "--help", "-V", "--version"] {
             assert!(!implied(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_read_without_the_other_commands_as_it_is_with_them() {
+        let lines = [
+            "run -- true",
+            "run --rw . -p build --net host -- a -b --rw c",
+            "run --verbose --timeout=3s x --help",
+            "run -- -odd",
+            "run --name a - x",
+        ];
+        for line in lines {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let alone = parse_run(&words).unwrap();
+            let whole = Arguments::command()
+                .try_get_matches_from(std::iter::once("ringfence".into()).chain(words))
+                .and_then(|matches| Arguments::from_arg_matches(&matches));
+            assert_eq!(format!("{alone:?}"), format!("{:?}", whole.unwrap()), "{line}");
+        }
+        for line in ["run", "run --help", "run -V x", "run --rww . x", "plan x", "run --json x", "run -h x"] {
+            assert!(parse_run(&line.split(' ').map(OsString::from).collect::<Vec<_>>()).is_none(), "{line}");
         }
     }
 

@@ -71,7 +71,10 @@ pub(crate) fn run(arguments: RunArguments) -> u8 {
     let report = command.run_in_foreground(plan);
     let written = destination.map_or(Ok(()), |destination| destination.write(&report));
     say_ending(&report, &policy, verbose, explain);
-    finish(&report, written)
+    let status = finish(&report, written);
+    // The process ends with this: its memory goes at once, not piece by piece.
+    std::mem::forget((report, policy, command, notes));
+    status
 }
 
 /// What is told while it runs: lines of `--events`, and to a person that a slow start is one.

@@ -7,7 +7,7 @@ use crate::sys::{self, Errno, Fd, landlock};
 use crate::target;
 use crate::wire::{self, Step, detail};
 
-/// Makes the ruleset. The host's root is gone and nothing is left of the caller's files but what is passed.
+/// Makes the ruleset, which allows nothing yet.
 pub(crate) fn ruleset(context: &mut Context, step: &Step) -> Result<(), Fault> {
     let ruleset = landlock::create_ruleset(step.a, step.b)?;
     context.ruleset = Some(target::above_streams(ruleset)?);
@@ -55,6 +55,10 @@ pub(crate) fn allow_passed(context: &Context, step: &Step) -> Result<(), Fault> 
 
 /// Message queues are files of a file system that nobody sees: the kernel mounts it for each IPC namespace, and a rule
 /// needs its root (mq_overview(7)).
+///
+/// That mount is put below the host's root, on its /proc, and goes with it. Closed while it is nowhere it would be taken
+/// apart alone, and that waits until every processor has passed through the scheduler (`synchronize_rcu_expedited`,
+/// fs/namespace.c): milliseconds where they are busy.
 pub(crate) fn allow_queues(context: &Context, step: &Step) -> Result<(), Fault> {
     let filesystem = match sys::fsopen(c"mqueue") {
         Ok(filesystem) => filesystem,
@@ -66,6 +70,8 @@ pub(crate) fn allow_queues(context: &Context, step: &Step) -> Result<(), Fault> 
     let flags = abi::MOUNT_ATTR_NOSUID | abi::MOUNT_ATTR_NODEV | abi::MOUNT_ATTR_NOEXEC;
     let queues = sys::fsmount(filesystem, flags)?;
     landlock::allow(made(context)?, queues, step.a)?;
+    let old_root = context.old_root.ok_or(Fault::plain(wire::fault::BAD_PLAN))?;
+    landlock::attach(queues, old_root, c"proc")?;
     sys::close(queues)?;
     Ok(sys::close(filesystem)?)
 }

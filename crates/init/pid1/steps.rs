@@ -85,7 +85,7 @@ pub(crate) fn run(context: &mut Context, step: &Step) -> Result<(), Fault> {
         Some(Op::NoNewPrivileges) => privileges::no_new_privileges(),
         Some(Op::VerifyMounts) => verify::mounts(plan),
         Some(Op::VerifyNamespace) => verify::namespace(plan, step),
-        Some(Op::CloseFiles) => target::close_files(plan),
+        Some(Op::CloseFiles) => target::close_files(context),
         Some(Op::Terminal) => terminal::make(context, step),
         Some(Op::Session) => target::session(),
         Some(Op::Group) => terminal::group(context, step),

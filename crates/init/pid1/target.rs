@@ -3,7 +3,7 @@
 use crate::abi;
 use crate::account;
 use crate::plan::Plan;
-use crate::steps::{self, Fault, expect};
+use crate::steps::{self, Context, Fault, expect};
 use crate::sys::{self, Fd};
 use crate::text::{Lines, number, words};
 use crate::wire::{self, Message as _, Record, RecordKind, Step, detail, fault};
@@ -55,14 +55,16 @@ pub(crate) fn above_streams(file: Fd) -> Result<Fd, Fault> {
     Ok(moved)
 }
 
-/// Closes what PID 1 may have inherited, all but the socket, the supervisor's pidfd, the streams, and what tells of the
-/// cgroup.
-pub(crate) fn close_files(plan: &Plan) -> Result<(), Fault> {
+/// Closes what PID 1 may have inherited, all but the socket, the supervisor's pidfd, the streams, what tells of the
+/// cgroup, and the Landlock ruleset.
+pub(crate) fn close_files(context: &Context) -> Result<(), Fault> {
+    let plan = &context.plan;
     let header = plan.header;
     let [a, b, c] = header.streams;
-    let ours =
-        [header.control, header.supervisor, a, b, c, header.cpu_file, header.memory_event, header.observer]
-            .map(|fd| fd.cast_unsigned());
+    let ruleset = context.ruleset.map_or(wire::NO_FD, |ruleset| ruleset.0);
+    let kept = [header.cpu_file, header.memory_event, header.observer, ruleset];
+    let ours = [header.control, header.supervisor, a, b, c, kept[0], kept[1], kept[2], kept[3]]
+        .map(|fd| fd.cast_unsigned());
     let mut next = 0_u32;
     // A stream that is not there, or not yet, is one of the largest numbers: it ends the list.
     while next < wire::TERMINAL.cast_unsigned() {

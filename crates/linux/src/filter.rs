@@ -6,6 +6,7 @@ use ringfence_seccomp::{
     Violation,
 };
 
+use crate::loader_calls;
 use crate::resolve::Start;
 
 /// What this was compiled for.
@@ -36,14 +37,41 @@ pub(crate) fn filters(policy: &Policy, start: Start) -> Result<Option<Filters>, 
         return Ok(None);
     }
     let filter = rules(policy);
-    let program = match compiled_before(policy, &filter) {
-        Some(program) => program,
-        None => filter.compile(&[NATIVE]).map_err(|mistakes| wrong(policy, &mistakes))?,
+    let (program, facts) = match compiled_before(policy, &filter) {
+        Some(builtin) => (Program::from_static(builtin.instructions), builtin.facts),
+        None => {
+            let program = filter.compile(&[NATIVE]).map_err(|mistakes| wrong(policy, &mistakes))?;
+            (program, Facts::of(&filter, start))
+        }
     };
-    let exec_once = (!filter.executes()).then(|| ringfence_seccomp::exec_once(&[NATIVE]));
-    can_start(policy, &filter, start)?;
-    let kills = filter.kills();
-    Ok(Some(Filters { exec_once, policy: program, summary: summary(policy, &filter), kills }))
+    let exec_once = (!facts.executes).then(|| ringfence_seccomp::exec_once(&[NATIVE]));
+    can_start(policy, facts, start)?;
+    Ok(Some(Filters { exec_once, policy: program, summary: summary(policy, facts), kills: filter.kills() }))
+}
+
+/// What a plan wants to know of a filter. To find it out takes longer than all the rest of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Facts {
+    /// Calls that pass, whatever their arguments.
+    allowed: usize,
+    /// Calls that pass for some.
+    conditional: usize,
+    /// The program may execute others.
+    executes: bool,
+    /// A call that it refuses and a dynamic loader needs.
+    lacks: Option<&'static str>,
+}
+
+impl Facts {
+    fn of(filter: &Filter, start: Start) -> Self {
+        let count = filter.summary(NATIVE);
+        Self {
+            allowed: count.allowed,
+            conditional: count.conditional,
+            executes: filter.executes(),
+            lacks: start.dynamic.then(|| loader_calls::missing(filter, NATIVE)).flatten(),
+        }
+    }
 }
 
 /// What a policy says of system calls.
@@ -53,6 +81,14 @@ pub(crate) fn rules(policy: &Policy) -> Filter {
         syscalls.rules.push(no_program_in_memory());
     }
     Filter { syscalls, on_violation: policy.on_violation, single_process: policy.limits.pids == Some(1) }
+}
+
+/// The same filter, but the supervisor is asked about what it refuses, and about these calls.
+///
+/// # Errors
+/// The rules cannot be compiled.
+pub(crate) fn asking(policy: &Policy, filter: &Filter, others: &[&str]) -> Result<Program, Problem> {
+    filter.compile_asked(&[NATIVE], others).map_err(|mistakes| wrong(policy, &mistakes))
 }
 
 /// A system call as a policy's rules decide it, without asking the kernel.
@@ -85,14 +121,6 @@ pub fn ruled(policy: &Policy) -> Vec<Ruled> {
     all
 }
 
-/// The same filter, but the supervisor is asked about what it refuses, and about these calls.
-///
-/// # Errors
-/// The rules cannot be compiled.
-pub(crate) fn asking(policy: &Policy, filter: &Filter, others: &[&str]) -> Result<Program, Problem> {
-    filter.compile_asked(&[NATIVE], others).map_err(|mistakes| wrong(policy, &mistakes))
-}
-
 /// A memory file is on no mount of the sandbox's, so no mount keeps it from being executed: it must be made without
 /// the right to (`MFD_NOEXEC_SEAL`, memfd_create(2)).
 fn no_program_in_memory() -> Rule {
@@ -106,38 +134,35 @@ fn no_program_in_memory() -> Rule {
     }
 }
 
-/// What every dynamic loader needs before the program's first instruction; of each row, one call.
-const LOADER: [&[&str]; 6] =
-    [&["openat", "open"], &["read", "pread64"], &["mmap"], &["mprotect"], &["close"], SET_UP];
-
-/// How a C library tells the kernel of its thread: x86_64 has a register of the kernel's for it.
-const SET_UP: &[&str] = if cfg!(target_arch = "x86_64") { &["arch_prctl"] } else { &["set_tid_address"] };
-
 /// A policy that cannot start its own program is wrong, and it is better said now than by a dead program.
-fn can_start(policy: &Policy, filter: &Filter, start: Start) -> Result<(), Problem> {
-    let passes = |name: &&str| filter.may_pass(NATIVE, name);
-    let missing = LOADER.into_iter().find(|either| start.dynamic && !either.iter().any(passes));
-    let (call, who) = match missing {
-        Some(either) => (either[0], "the dynamic loader of its program"),
-        None if start.by_env && !filter.executes() => ("execve", "a script whose first line names env(1)"),
+fn can_start(policy: &Policy, facts: Facts, start: Start) -> Result<(), Problem> {
+    let (call, who) = match facts.lacks.filter(|_| start.dynamic) {
+        Some(call) => (call, "the dynamic loader of its program"),
+        None if start.by_env && !facts.executes => ("execve", "a script whose first line names env(1)"),
         None => return Ok(()),
     };
     let why = format!("profile `{}` cannot start this: {who} needs the call `{call}`", policy.profile);
     Err(Problem::request("cannot-start", why).remedy("allow it in the profile, or take another profile"))
 }
 
-/// The filters of built-in profiles: name, what it was compiled from, instructions.
-const BUILTIN: [(&str, &str, &[Instruction]); BUILTIN_PROFILES.len()] =
-    include!(concat!(env!("OUT_DIR"), "/builtin_filters.rs"));
-
-/// The program that was compiled with this library, when it was compiled from the very same rules.
-fn compiled_before(policy: &Policy, filter: &Filter) -> Option<Program> {
-    let (_, from, instructions) = BUILTIN.iter().find(|(name, ..)| *name == policy.profile)?;
-    (filter.written() == *from).then(|| Program::from_static(instructions))
+/// The filter of a built-in profile, compiled with this library.
+struct Builtin {
+    name: &'static str,
+    /// What it was compiled from.
+    from: &'static str,
+    facts: Facts,
+    instructions: &'static [Instruction],
 }
 
-fn summary(policy: &Policy, filter: &Filter) -> String {
-    let count = filter.summary(NATIVE);
+static BUILTIN: [Builtin; BUILTIN_PROFILES.len()] = include!(concat!(env!("OUT_DIR"), "/builtin_filters.rs"));
+
+/// The filter that was compiled with this library, when it was compiled from the very same rules.
+fn compiled_before(policy: &Policy, filter: &Filter) -> Option<&'static Builtin> {
+    let builtin = BUILTIN.iter().find(|builtin| builtin.name == policy.profile)?;
+    (filter.written() == builtin.from).then_some(builtin)
+}
+
+fn summary(policy: &Policy, facts: Facts) -> String {
     let others = match policy.on_violation {
         Violation::Errno(number) => format!("answer {}", crate::errno::name(number.into())),
         Violation::Kill => "end the process with SIGSYS".to_owned(),
@@ -145,7 +170,7 @@ fn summary(policy: &Policy, filter: &Filter) -> String {
     };
     format!(
         "profile {}: {} calls pass, {} depend on their arguments, all others {others}",
-        policy.profile, count.allowed, count.conditional
+        policy.profile, facts.allowed, facts.conditional
     )
 }
 
@@ -169,9 +194,11 @@ mod tests {
             let policy = Policy::builtin(name).unwrap();
             let Policy { syscalls, on_violation, .. } = policy.clone();
             let filter = Filter { syscalls, on_violation, single_process: false };
-            let before = compiled_before(&policy, &filter).unwrap();
+            let builtin = compiled_before(&policy, &filter).unwrap();
+            let before = Program::from_static(builtin.instructions);
             assert_eq!(before, filter.compile(&[NATIVE]).unwrap(), "{name}");
             assert_eq!(program(&policy), before, "{name}");
+            assert_eq!(builtin.facts, Facts::of(&filter, Start { dynamic: true, by_env: false }), "{name}");
         }
     }
 

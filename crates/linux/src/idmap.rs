@@ -74,30 +74,67 @@ fn run_helpers(plan: &Plan, process: i32) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Trees of the host for a sandbox that root starts.
+#[derive(Default)]
+pub(crate) struct Trees {
+    /// Each by the index of its step.
+    pub(crate) files: BTreeMap<usize, OwnedFd>,
+    /// Those whose owner the sandbox's own user namespace maps to the program, once it has its maps.
+    later: Vec<usize>,
+}
+
 /// The trees that PID 1 cannot clone itself: under an unprivileged id it cannot walk a closed home. Each one's
 /// files belong, inside, to the program's id; on the host they stay whose they are.
-pub(crate) fn clone_trees(
-    plan: &Plan,
-    supervisor: BorrowedFd<'_>,
-) -> Result<BTreeMap<usize, OwnedFd>, Problem> {
-    let mut trees = BTreeMap::new();
+pub(crate) fn clone_trees(plan: &Plan, supervisor: BorrowedFd<'_>) -> Result<Trees, Problem> {
+    let mut trees = Trees::default();
     let Some(to) = plan.identity.mapped_mounts else { return Ok(trees) };
     let cloned = |step: &&Step| matches!(step, Step::Bind { cloned: true, .. });
     let count = plan.steps.iter().filter(cloned).count();
     let mut namespaces: BTreeMap<(u32, u32), OwnedFd> = BTreeMap::new();
     for (index, step) in plan.steps.iter().enumerate() {
         let Step::Bind { source, flags, cloned: true, mapped, .. } = step else { continue };
+        let tree = cloned_tree(source, *flags).map_err(|e| explain(e, count))?;
         if !mapped {
-            trees.insert(index, cloned_tree(source, *flags).map_err(|e| explain(e, count))?);
+            trees.files.insert(index, tree);
+            continue;
+        }
+        if is_own_map(&plan.identity, source.owner, to) {
+            trees.later.push(index);
+            trees.files.insert(index, tree);
             continue;
         }
         let namespace = match namespaces.entry(source.owner) {
             Entry::Occupied(made) => made.into_mut(),
             Entry::Vacant(place) => place.insert(mapping_namespace(source.owner, to, supervisor)?),
         };
-        trees.insert(index, mapped_tree(source, *flags, namespace).map_err(|e| explain(e, count))?);
+        map_tree(tree.as_fd(), source, *flags, namespace).map_err(|e| explain(e, count))?;
+        trees.files.insert(index, tree);
     }
     Ok(trees)
+}
+
+/// Does the sandbox's user namespace say just "who owns the files is the program"? Then no other is needed to say it.
+fn is_own_map(identity: &Identity, owner: (u32, u32), to: (u32, u32)) -> bool {
+    let only = |extents: &[Extent], inside, outside| matches!(extents, [e] if (e.inside, e.outside, e.count) == (inside, outside, 1));
+    only(&identity.users, owner.0, to.0) && only(&identity.groups, owner.1, to.1)
+}
+
+/// Maps the trees that wait for the maps of the sandbox's own user namespace, before PID 1 attaches them.
+pub(crate) fn map_later(plan: &Plan, trees: &Trees, process: i32) -> Result<(), Problem> {
+    if trees.later.is_empty() {
+        return Ok(());
+    }
+    let namespace = look::open(Path::new(&format!("/proc/{process}/ns/user")), OFlags::empty())
+        .map_err(|e| errno::problem("id-map", "the sandbox's user namespace cannot be opened", e))?;
+    for index in &trees.later {
+        let (Some(Step::Bind { source, flags, .. }), Some(tree)) =
+            (plan.steps.get(*index), trees.files.get(index))
+        else {
+            continue;
+        };
+        map_tree(tree.as_fd(), source, *flags, &namespace)?;
+    }
+    Ok(())
 }
 
 /// Each tree is an open file until PID 1 has it, and the kernel's limit on these is the caller's own.
@@ -159,27 +196,27 @@ fn cloned_tree(source: &Source, flags: MountFlags) -> Result<OwnedFd, Problem> {
     Ok(tree)
 }
 
-/// The same, with the owner of the files mapped to the program.
-fn mapped_tree(source: &Source, flags: MountFlags, namespace: &OwnedFd) -> Result<OwnedFd, Problem> {
+/// Maps the owner of a tree's files to the program.
+fn map_tree(
+    tree: BorrowedFd<'_>,
+    source: &Source,
+    flags: MountFlags,
+    namespace: &OwnedFd,
+) -> Result<(), Problem> {
     let shown = source.path.display();
     let recursive = if flags.recursive { abi::AT_RECURSIVE } else { 0 };
-    let tree = cloned_tree(source, flags)?;
     let attributes = MountAttr {
         set: libc::MOUNT_ATTR_IDMAP,
         userns_fd: u64::from(namespace.as_raw_fd().unsigned_abs()),
         ..MountAttr::default()
     };
-    sys::mount_setattr(Fd(tree.as_raw_fd()), c"", abi::AT_EMPTY_PATH | recursive, &attributes).map_err(
-        |e| {
-            let why = format!("the file system of `{shown}` cannot map ids");
-            let remedy =
-                format!("run it as an ordinary user, or with --user={} that owns it", source.owner.0);
-            Problem::from(Refusal { guarantee: Guarantee::HostRoot, why, remedy: Some(remedy) })
-                .at(&source.path)
-                .errno(errno::name(e.0))
-        },
-    )?;
-    Ok(tree)
+    sys::mount_setattr(Fd(tree.as_raw_fd()), c"", abi::AT_EMPTY_PATH | recursive, &attributes).map_err(|e| {
+        let why = format!("the file system of `{shown}` cannot map ids");
+        let remedy = format!("run it as an ordinary user, or with --user={} that owns it", source.owner.0);
+        Problem::from(Refusal { guarantee: Guarantee::HostRoot, why, remedy: Some(remedy) })
+            .at(&source.path)
+            .errno(errno::name(e.0))
+    })
 }
 
 fn owned(fd: Fd) -> OwnedFd {

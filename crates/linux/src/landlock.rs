@@ -185,15 +185,20 @@ impl Ruleset {
         self.scopes != 0
     }
 
-    /// The steps of PID 1, which make it.
-    pub(crate) fn made(&self) -> impl Iterator<Item = Step> {
+    /// The steps of PID 1 that make it, while the host's root is there: what the rule on message queues needs goes with
+    /// that root.
+    pub(crate) fn made(&self) -> [Step; 2] {
         let ruleset = Step::Ruleset { handled: self.handled, scopes: self.scopes };
+        [ruleset, Step::AllowQueues { rights: self.queues }]
+    }
+
+    /// The steps that add the rules. The host's root is gone, and nothing is left of the caller's files but what is
+    /// passed.
+    pub(crate) fn allowed(&self) -> impl Iterator<Item = Step> {
         let rules =
             self.rules.iter().map(|rule| Step::Allow { path: rule.path.clone(), rights: rule.rights });
         let (for_reading, for_writing) = (self.passed_for_reading, self.passed_for_writing);
-        let rest =
-            [Step::AllowPassed { for_reading, for_writing }, Step::AllowQueues { rights: self.queues }];
-        std::iter::once(ruleset).chain(rules).chain(rest)
+        rules.chain([Step::AllowPassed { for_reading, for_writing }])
     }
 
     /// The step of the program's process, which restricts itself by it.

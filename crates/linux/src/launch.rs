@@ -1,6 +1,5 @@
 //! The start: from a plan to a running PID 1, at a cost that does not depend on the caller's size.
 
-use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
@@ -13,6 +12,7 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use crate::cgroup::Watched;
 use crate::identity::Writer;
+use crate::idmap::Trees;
 use crate::image::above_streams;
 use crate::observe::Observer;
 use crate::plan::{Plan, clone_flag};
@@ -72,10 +72,10 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
         *stream = Passed::Missing;
     }
     give_pipes(&plan, &streams);
-    let trees = idmap::clone_trees(&plan, supervisor.as_fd())?;
-    let trees = trees.into_iter().map(|(index, tree)| Ok((index, not_below(least, tree)?)));
-    let trees: BTreeMap<_, _> =
-        trees.collect::<io::Result<_>>().map_err(failed("a folder cannot be passed"))?;
+    let mut trees = idmap::clone_trees(&plan, supervisor.as_fd())?;
+    let files = std::mem::take(&mut trees.files).into_iter();
+    let files = files.map(|(index, tree)| Ok((index, not_below(least, tree)?)));
+    trees.files = files.collect::<io::Result<_>>().map_err(failed("a folder cannot be passed"))?;
     let cgroup = plan.cgroup.as_ref().map(cgroup::make).transpose()?;
     let watched = cgroup.as_ref().map(|cgroup| cgroup.watched()).transpose()?.unwrap_or_default();
     let watched = with_placeholders(watched, least).map_err(failed("no file for PID 1"))?;
@@ -89,7 +89,7 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
         memory_path: watched.memory_path.clone(),
         lingers: cgroup.as_ref().is_some_and(|cgroup| cgroup.is_fleeting()),
         observer: observer.as_ref().map(|file: &OwnedFd| file.as_raw_fd()),
-        trees: trees.iter().map(|(index, tree)| (*index, tree.as_raw_fd())).collect(),
+        trees: trees.files.iter().map(|(index, tree)| (*index, tree.as_raw_fd())).collect(),
     };
     let plan_file = image::plan_file(&encode::encode(&plan, &files)?)?;
     let plan_file = not_below(least, plan_file).map_err(failed("the plan cannot be passed"))?;
@@ -102,12 +102,12 @@ pub fn launch(plan: Plan, streams: Streams, begun_ns: u64) -> Result<Running, Pr
     let folder = cgroup.as_ref().and_then(|cgroup| cgroup.folder());
     let process = start(&plan, &passed, &placed, plan_file.as_fd(), files.control, folder)?;
     // PID 1 has its own copies now.
-    drop((theirs, streams, more, trees, plan_file, watched, observer));
+    drop((theirs, streams, more, plan_file, watched, observer));
     let observed = plan.observed.as_ref().zip(listens);
     let observer = observed.map(|(observed, socket)| Observer::start(&plan, observed, socket)).transpose();
     let observer = observer.map_err(failed("no thread for what is refused"))?;
     let running = Running::new(process, ours, plan, cgroup, begun_ns, observer);
-    release(&running)?;
+    release(&running, &trees)?;
     Ok(running)
 }
 
@@ -150,7 +150,7 @@ fn with_placeholders(mut watched: Watched, least: i32) -> io::Result<Watched> {
 
 /// Moves a sandbox into its cgroup and writes its maps, where it waits for that. When that fails, dropping `running`
 /// ends it.
-fn release(running: &Running) -> Result<(), Problem> {
+fn release(running: &Running, trees: &Trees) -> Result<(), Problem> {
     let plan = running.plan();
     let moved = plan.cgroup.as_ref().is_some_and(|spec| !spec.place.is_born_into());
     if moved {
@@ -158,6 +158,7 @@ fn release(running: &Running) -> Result<(), Problem> {
     }
     if matches!(plan.identity.writer, Writer::Root | Writer::Helpers) {
         idmap::write(plan, running.process_id())?;
+        idmap::map_later(plan, trees, running.process_id())?;
     } else if !moved {
         return Ok(());
     }

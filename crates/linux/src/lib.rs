@@ -18,6 +18,7 @@ mod image;
 mod landlock;
 mod launch;
 mod layout;
+mod loader_calls;
 mod look;
 mod meter;
 mod observe;

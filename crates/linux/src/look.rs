@@ -249,7 +249,10 @@ fn twice<T>(ask: impl Fn() -> io::Result<T>) -> io::Result<T> {
 /// What an open file is (fstat(2)). It is there and it is ours: an answer that says otherwise is about no path.
 fn opened(file: &File) -> io::Result<Metadata> {
     match file.metadata() {
-        Err(e) if is_absent(&e) => Err(io::Error::other(format!("an open file cannot be looked at: {e}"))),
+        Err(e) if is_absent(&e) => {
+            let name = e.raw_os_error().map_or_else(|| e.to_string(), errno::name);
+            Err(io::Error::other(format!("an open file cannot be looked at ({name})")))
+        }
         answer => answer.and_then(typed),
     }
 }

@@ -175,6 +175,8 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
     steps.extend(in_hosts.then_some(Step::VerifyPrivate));
     steps.push(Step::Root { bytes: FURNITURE, inodes: 65_536 });
     build_files(&mut steps, policy, resolved, &identity, outer_proc);
+    let ruleset = second_layer(&mut steps, policy, resolved, host);
+    leave_host(&mut steps, &resolved.layout);
     steps.push(Step::VerifyMounts);
     if policy.network == Network::None {
         steps.push(Step::Loopback);
@@ -186,7 +188,7 @@ pub fn plan(policy: &Policy, resolved: &Resolved, host: &Host, random: u32) -> R
     }
     let capabilities = policy.capabilities.iter().fold(0, |set, capability| set | 1 << capability.number());
     steps.push(Step::CloseFiles);
-    let ruleset = second_layer(&mut steps, policy, resolved, host);
+    steps.extend(ruleset.iter().flat_map(Ruleset::allowed).map(Step::Landlock));
     steps.extend([Step::Capabilities { keep: capabilities }, Step::NoNewPrivileges]);
     steps.extend(resolved.terminal.clone().map(Step::Terminal));
     steps.push(Step::Fork);
@@ -293,8 +295,7 @@ fn become_somebody(steps: &mut Vec<Step>, identity: &Identity, held: &Held) {
     }
 }
 
-/// Everything that the program sees, parents before children; then the host's root goes and what is full is
-/// sealed.
+/// Everything that the program sees, parents before children.
 fn build_files(
     steps: &mut Vec<Step>,
     policy: &Policy,
@@ -320,6 +321,10 @@ fn build_files(
         steps.push(Step::Remove { path: EMPTY_FOLDER.into(), folder: true });
         steps.push(Step::Remove { path: EMPTY_FILE.into(), folder: false });
     }
+}
+
+/// The host's root goes, and what is full is sealed.
+fn leave_host(steps: &mut Vec<Step>, layout: &Layout) {
     steps.push(Step::LeaveHost);
     for (path, _, node) in layout.nodes() {
         if matches!(node, Node::Root | Node::Memory { sealed: true, .. }) {
@@ -335,7 +340,7 @@ pub(crate) struct Layers<'a> {
     pub(crate) filters: Option<&'a Filters>,
 }
 
-/// PID 1 makes the ruleset of Landlock where this kernel has one.
+/// PID 1 makes the ruleset of Landlock where this kernel has one; its rules come later.
 fn second_layer(steps: &mut Vec<Step>, policy: &Policy, resolved: &Resolved, host: &Host) -> Option<Ruleset> {
     let no_exec: BTreeSet<_> = steps.iter().filter_map(Step::no_exec).map(Path::to_owned).collect();
     // Only where the commands are named does it matter from which mount something is executed.

@@ -49,6 +49,19 @@ impl Report {
     /// A report of a run that has not ended: everything that is known before the start.
     #[must_use]
     pub fn begin(id: String, command: Vec<String>, policy: Option<&Policy>, started_at: String) -> Self {
+        let mut report = Self::begin_briefly(id, command, policy, started_at);
+        policy.into_iter().for_each(|policy| report.describe(policy));
+        report
+    }
+
+    /// The same, but for what [`describe`](Self::describe) adds.
+    #[must_use]
+    pub fn begin_briefly(
+        id: String,
+        command: Vec<String>,
+        policy: Option<&Policy>,
+        started_at: String,
+    ) -> Self {
         Self {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -56,8 +69,8 @@ impl Report {
             name: None,
             command,
             profile: policy.map_or_else(String::new, |p| p.profile.clone()),
-            policy: policy.and_then(|p| serde_json::to_value(p.without_values()).ok()),
-            policy_sha256: policy.map(Policy::sha256),
+            policy: None,
+            policy_sha256: None,
             started_at,
             exit: Exit {
                 code: None,
@@ -73,6 +86,12 @@ impl Report {
             receipt: Vec::new(),
             waived: policy.map_or_else(Vec::new, |p| p.waived.iter().copied().collect()),
         }
+    }
+
+    /// The whole policy, and its hash: the costly part, for when there is time.
+    pub fn describe(&mut self, policy: &Policy) {
+        self.policy = serde_json::to_value(policy.without_values()).ok();
+        self.policy_sha256 = Some(policy.sha256());
     }
 }
 

@@ -43,8 +43,8 @@ impl Sandbox {
             environment: None,
             hidden: Vec::new(),
             streams: [Kind::Inherit, Kind::Inherit, Kind::Inherit],
-            instead: None,
             observe: Observe::Nothing,
+            instead: None,
             once: Once::default(),
         }
     }
@@ -78,9 +78,9 @@ pub struct Command {
     environment: Option<BTreeMap<OsString, OsString>>,
     hidden: Vec<PathBuf>,
     streams: [Kind; 3],
+    observe: Observe,
     /// What runs in its place, when it is only looked at what it could reach.
     instead: Option<Instead>,
-    observe: Observe,
     once: Once,
 }
 
@@ -298,12 +298,15 @@ impl Command {
         &mut self,
         plan: impl FnOnce(&Self) -> Result<Plan, Problem>,
     ) -> Result<Child, Failure> {
-        let mut report = self.begin_report();
+        let mut report = begin_briefly(&self.words, Some(&self.policy));
+        report.name.clone_from(&self.name);
         // First: of many that wait and are cancelled none is worth a look at the host.
-        match not_cancelled(&self.once.cancellations)
+        let started = not_cancelled(&self.once.cancellations)
             .and_then(|()| plan(self))
-            .and_then(|plan| self.launch(plan, &report))
-        {
+            .and_then(|plan| self.launch(plan, &report));
+        // Only now: meanwhile PID 1 sets the sandbox up.
+        report.describe(&self.policy);
+        match started {
             Ok(started) => Ok(Child::new(started, report)),
             Err(problem) => {
                 report.exit.reason = problem.reason;
@@ -435,9 +438,15 @@ pub fn report_of_refusal(words: &[OsString], policy: Option<&Policy>, problem: &
 }
 
 fn begin_report(words: &[OsString], policy: Option<&Policy>) -> Report {
+    let mut report = begin_briefly(words, policy);
+    policy.into_iter().for_each(|policy| report.describe(policy));
+    report
+}
+
+fn begin_briefly(words: &[OsString], policy: Option<&Policy>) -> Report {
     let words = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let id = format!("{:08x}{:08x}", random(), random());
-    Report::begin(id, words, policy, clock::utc_now())
+    Report::begin_briefly(id, words, policy, clock::utc_now())
 }
 
 /// Randomness of the kernel.

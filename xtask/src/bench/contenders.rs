@@ -1,9 +1,13 @@
-//! Who starts the program: nobody, Ringfence, bubblewrap.
+//! Who starts the program: nobody, Ringfence, and the peers that are installed.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
+use super::peers;
 use super::program::{Folder, Program};
+use super::resident::Resident;
 use super::word;
 use crate::failure::Failure;
 use crate::process;
@@ -13,7 +17,13 @@ use crate::process;
 pub(super) enum Starter {
     Bare,
     Ringfence,
+    /// The same through the library, in a process that stays.
+    Resident,
     Bubblewrap,
+    Unshare,
+    Crun,
+    Runc,
+    Firejail,
 }
 
 impl Starter {
@@ -21,7 +31,12 @@ impl Starter {
         match self {
             Self::Bare => "bare fork+exec",
             Self::Ringfence => "ringfence",
+            Self::Resident => "ringfence, library",
             Self::Bubblewrap => "bubblewrap",
+            Self::Unshare => "unshare (namespaces alone)",
+            Self::Crun => "crun",
+            Self::Runc => "runc",
+            Self::Firejail => "firejail (setuid)",
         }
     }
 }
@@ -30,65 +45,98 @@ impl Starter {
 pub(super) struct Contender {
     pub(super) starter: Starter,
     pub(super) program: String,
-    /// The command line, the starter first.
-    pub(super) words: Vec<String>,
-    folder: String,
+    pub(super) way: Way,
+}
+
+/// How it is started.
+pub(super) enum Way {
+    /// By a command line, the starter first.
+    Words {
+        words: Vec<String>,
+        folder: String,
+    },
+    Asked(RefCell<Resident>),
 }
 
 impl Contender {
-    /// A fresh command, without streams.
-    pub(super) fn command(&self) -> Command {
+    /// A fresh command, without streams; `None` for what is no command.
+    pub(super) fn command(&self) -> Option<Command> {
         self.wrapped(&[])
     }
 
     /// The same behind another command, such as a tracer.
-    pub(super) fn wrapped(&self, before: &[String]) -> Command {
-        let mut words = before.iter().chain(&self.words);
+    pub(super) fn wrapped(&self, before: &[String]) -> Option<Command> {
+        let Way::Words { words, folder } = &self.way else { return None };
+        let mut words = before.iter().chain(words);
         let mut command = Command::new(words.next().map_or("", String::as_str));
-        command.args(words).current_dir(&self.folder);
+        command.args(words).current_dir(folder);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command
+        Some(command)
+    }
+
+    /// One start to its end, in microseconds.
+    pub(super) fn time(&self) -> Result<f64, Failure> {
+        let mut command = match (&self.way, self.command()) {
+            (Way::Asked(resident), _) => return resident.borrow_mut().go(),
+            (_, Some(command)) => command,
+            (_, None) => return Err(Failure::Work("nothing to start".to_owned())),
+        };
+        let start = Instant::now();
+        let status = command.status();
+        let time = start.elapsed();
+        let status = status.map_err(|error| process::not_started(&command, &error))?;
+        if !status.success() {
+            let shown = process::shown(&command);
+            return Err(Failure::Work(format!(
+                "`{shown}` worked when tried and then failed: {status}; run it by hand"
+            )));
+        }
+        Ok(time.as_secs_f64() * 1e6)
     }
 }
 
-/// Every namespace, a system to read, nothing else: what our default gives, without its filters.
-const BUBBLEWRAP: &str = "--unshare-all --die-with-parent --new-session --ro-bind /usr /usr --symlink usr/bin /bin \
-                          --symlink usr/lib /lib --symlink usr/lib64 /lib64 --proc /proc --dev /dev --tmpfs /tmp \
-                          --cap-drop ALL --clearenv";
-
-/// All contenders for one program, each tried once. Ringfence must work; bubblewrap may be missing.
+/// All contenders for one program, each tried once. Ringfence must work; others may be missing.
 pub(super) fn all(
     program: &Program,
     ringfence: &Path,
+    resident: &Path,
     folder: &Folder,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Contender>, Failure> {
-    let contender = |starter, words| Contender {
+    let by_words = |starter, words: Vec<String>| Contender {
         starter,
         program: program.label.clone(),
-        words,
-        folder: word(folder.path()),
+        way: Way::Words { words, folder: word(folder.path()) },
     };
-    let path = word(&program.path);
-    let mut all = vec![
-        contender(Starter::Bare, vec![path.clone()]),
-        contender(Starter::Ringfence, ringfence_words(program, ringfence)),
-    ];
+    let own = std::iter::once(word(&program.path)).chain(program.arguments.iter().cloned()).collect();
+    let mut all =
+        vec![by_words(Starter::Bare, own), by_words(Starter::Ringfence, ringfence_words(program, ringfence))];
     for contender in &all {
-        process::read(&mut contender.command())?;
+        contender.command().map_or(Ok(String::new()), |mut command| process::read(&mut command))?;
     }
-    let Some(bwrap) = process::find("bwrap") else {
-        notes.push(format!("bubblewrap is not installed: {} is not compared with it", program.label));
-        return Ok(all);
-    };
-    let bubblewrap = contender(Starter::Bubblewrap, bubblewrap_words(program, &bwrap));
-    match process::read(&mut bubblewrap.command()) {
-        Ok(_) => all.push(bubblewrap),
-        Err(why) => {
-            notes.push(format!("bubblewrap does not run here, {} is not compared: {why}", program.label))
+    // The library's caller runs one program without arguments.
+    if program.arguments.is_empty() {
+        let asked = Resident::start(resident, &program.path, folder, [0, 0])?;
+        let (starter, program) = (Starter::Resident, program.label.clone());
+        all.push(Contender { starter, program, way: Way::Asked(RefCell::new(asked)) });
+    }
+    for (starter, words) in peers::installed(program, folder, notes)? {
+        let peer = by_words(starter, words);
+        let tried = peer.command().map_or(Ok(String::new()), |mut command| process::read(&mut command));
+        match tried {
+            Ok(_) => all.push(peer),
+            Err(why) => notes.push(format!(
+                "{} does not run here and is not compared: {}",
+                starter.name(),
+                first_lines(&why.to_string())
+            )),
         }
     }
     Ok(all)
+}
+
+fn first_lines(text: &str) -> String {
+    text.lines().take(2).collect::<Vec<_>>().join(" ").chars().take(300).collect()
 }
 
 fn ringfence_words(program: &Program, ringfence: &Path) -> Vec<String> {
@@ -98,16 +146,6 @@ fn ringfence_words(program: &Program, ringfence: &Path) -> Vec<String> {
         words.extend(["--ro".to_owned(), path.clone()]);
     }
     words.extend(["--".to_owned(), path]);
-    words
-}
-
-fn bubblewrap_words(program: &Program, bwrap: &Path) -> Vec<String> {
-    let path = word(&program.path);
-    let mut words = vec![word(bwrap)];
-    words.extend(BUBBLEWRAP.split_whitespace().map(str::to_owned));
-    if program.granted {
-        words.extend(["--ro-bind".to_owned(), path.clone(), path.clone()]);
-    }
-    words.push(path);
+    words.extend(program.arguments.iter().cloned());
     words
 }

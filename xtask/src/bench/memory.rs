@@ -79,7 +79,7 @@ fn await_init(supervisor: &mut Child) -> Result<u32, Failure> {
 }
 
 /// Every process: its id, its parent's id, its name.
-fn processes() -> Vec<(u32, u32, String)> {
+pub(super) fn processes() -> Vec<(u32, u32, String)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     // A process may end while we look.
     entries.filter_map(|entry| stat(&fs::read_to_string(entry.path().join("stat")).ok()?)).collect()

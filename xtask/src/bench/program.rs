@@ -15,13 +15,24 @@ pub(super) struct Program {
     pub(super) path: PathBuf,
     /// Not a part of the system: it has to be shown to the sandbox.
     pub(super) granted: bool,
+    pub(super) arguments: Vec<String>,
 }
 
 impl Program {
     pub(super) fn system(path: &str) -> Self {
-        Self { label: path.to_owned(), path: PathBuf::from(path), granted: false }
+        Self { label: path.to_owned(), path: PathBuf::from(path), granted: false, arguments: Vec::new() }
+    }
+
+    /// The system's interpreter, which does nothing; `None` where it is not installed.
+    pub(super) fn python() -> Option<Self> {
+        let path = Some(PathBuf::from("/usr/bin/python3")).filter(|path| path.is_file())?;
+        let arguments = ["-c", "pass"].map(str::to_owned).to_vec();
+        Some(Self { label: "python3 -c pass".to_owned(), path, granted: false, arguments })
     }
 }
+
+/// How the tables call the smallest program: what starting it takes is the starter's own.
+pub(super) const SMALLEST: &str = "static program";
 
 /// A temporary folder that the program inside may read under any identity; removed when dropped.
 pub(super) struct Folder(PathBuf);
@@ -79,7 +90,7 @@ pub(super) fn tiny(folder: &Folder, notes: &mut Vec<String>) -> Result<Program, 
             break;
         }
     }
-    let mut label = "static program";
+    let mut label = SMALLEST;
     if let Err(why) = built {
         notes.push(format!("the static program is C's, larger than rustc's would be: {why}"));
         label = "static program (C)";
@@ -90,7 +101,7 @@ pub(super) fn tiny(folder: &Folder, notes: &mut Vec<String>) -> Result<Program, 
     }
     let readable = fs::set_permissions(&path, fs::Permissions::from_mode(0o755));
     readable.map_err(|error| Failure::io("open to all", &path, &error))?;
-    Ok(Program { label: label.to_owned(), path, granted: true })
+    Ok(Program { label: label.to_owned(), path, granted: true, arguments: Vec::new() })
 }
 
 fn compile(linker: &[&str], source: &Path, path: &Path) -> Result<(), Failure> {

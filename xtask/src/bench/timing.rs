@@ -1,13 +1,11 @@
 //! Start to exit, interleaved.
 
-use std::time::Instant;
-
 use serde_json::{Value, json};
 
 use super::contenders::{Contender, Starter};
+use super::program::SMALLEST;
 use super::statistics::{median, paired_ratio, quantile};
 use crate::failure::Failure;
-use crate::process;
 
 /// Rounds that fill the caches and count for nothing.
 const WARM_UP: usize = 20;
@@ -15,8 +13,8 @@ const WARM_UP: usize = 20;
 /// One line of the table.
 pub(super) struct Row {
     program: String,
-    starter: Starter,
-    median: f64,
+    pub(super) starter: Starter,
+    pub(super) median: f64,
     p99: f64,
     min: f64,
     /// In units of the plain start, and of bubblewrap where it runs.
@@ -24,12 +22,13 @@ pub(super) struct Row {
 }
 
 /// Runs A B C A B C ... and compares.
-pub(super) fn measure(lanes: &mut [Contender], runs: usize) -> Result<Vec<Row>, Failure> {
+pub(super) fn measure(lanes: &[Contender], runs: usize) -> Result<Vec<Row>, Failure> {
     let mut times = vec![Vec::with_capacity(runs); lanes.len()];
-    for round in 0..WARM_UP + runs {
+    let warm_up = WARM_UP.min(runs);
+    for round in 0..warm_up + runs {
         for (lane, times) in lanes.iter().zip(&mut times) {
-            let time = start_to_exit(lane)?;
-            if round >= WARM_UP {
+            let time = lane.time()?;
+            if round >= warm_up {
                 times.push(time);
             }
         }
@@ -48,22 +47,6 @@ pub(super) fn measure(lanes: &mut [Contender], runs: usize) -> Result<Vec<Row>, 
     Ok(lanes.iter().zip(&times).map(row).collect())
 }
 
-/// Microseconds.
-fn start_to_exit(lane: &Contender) -> Result<f64, Failure> {
-    let mut command = lane.command();
-    let start = Instant::now();
-    let status = command.status();
-    let time = start.elapsed();
-    let status = status.map_err(|error| process::not_started(&command, &error))?;
-    if !status.success() {
-        return Err(Failure::Work(format!(
-            "`{}` worked when tried and then failed: {status}; run it by hand",
-            process::shown(&command)
-        )));
-    }
-    Ok(time.as_secs_f64() * 1e6)
-}
-
 pub(super) fn print(rows: &[Row]) {
     println!("| program | started by | median | p99 | min | x bare | x bubblewrap |");
     println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
@@ -76,6 +59,20 @@ pub(super) fn print(rows: &[Row]) {
 }
 
 impl Row {
+    /// Of the program that takes no time itself?
+    pub(super) fn is_smallest(&self) -> bool {
+        self.program.starts_with(SMALLEST)
+    }
+
+    pub(super) fn x_bubblewrap(&self) -> Option<f64> {
+        self.ratios[1]
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_smallest(starter: Starter, median: f64) -> Self {
+        Self { program: SMALLEST.to_owned(), starter, median, p99: median, min: median, ratios: [None; 2] }
+    }
+
     pub(super) fn json(&self) -> Value {
         let Self { program, starter, median, p99, min, ratios: [bare, bubblewrap] } = self;
         json!({

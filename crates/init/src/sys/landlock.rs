@@ -1,7 +1,7 @@
 //! Landlock (landlock(7)): its three calls, and its rights (include/uapi/linux/landlock.h).
 
 use super::{Fd, Result, check, fresh, raw};
-use crate::abi::nr;
+use crate::abi::{self, nr};
 
 /// Rights on files and folders, one bit each; those after `MAKE_SYMLINK` came with later ABIs.
 pub mod right {
@@ -106,4 +106,11 @@ mod tests {
     fn structures_have_the_kernels_size() {
         assert_eq!((size_of::<Attributes>(), size_of::<PathBeneath>()), (24, 12));
     }
+}
+
+/// move_mount(2) of a detached tree onto a path below an open folder.
+pub fn attach(tree: Fd, folder: Fd, path: &core::ffi::CStr) -> Result<()> {
+    let flags = abi::MOVE_MOUNT_F_EMPTY_PATH;
+    // SAFETY: both strings are terminated.
+    unsafe { call!(nr::SYS_move_mount, tree.0, c"".as_ptr(), folder.0, path.as_ptr(), flags) }.map(drop)
 }
