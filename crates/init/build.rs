@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-const SOURCES: [&str; 30] = [
+const SOURCES: [&str; 31] = [
     "pid1/main.rs",
     "pid1/plan.rs",
     "pid1/steps.rs",
@@ -33,6 +33,7 @@ const SOURCES: [&str; 30] = [
     "src/abi.rs",
     "src/inspect.rs",
     "src/sys.rs",
+    "src/sys/any.rs",
     "src/sys/landlock.rs",
     "src/sys/seccomp.rs",
     "src/sys/tty.rs",

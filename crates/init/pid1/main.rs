@@ -22,7 +22,7 @@ mod proc;
 mod start;
 mod steps;
 #[path = "../src/sys.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the supervisor's side")]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "shared with the supervisor's side")]
 mod sys;
 mod system;
 mod target;

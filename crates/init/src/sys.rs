@@ -57,6 +57,8 @@ macro_rules! call {
     }};
 }
 
+#[path = "sys/any.rs"]
+mod any;
 #[path = "sys/landlock.rs"]
 pub mod landlock;
 
@@ -65,6 +67,7 @@ mod seccomp;
 #[path = "sys/tty.rs"]
 mod tty;
 
+pub use any::any;
 pub use seccomp::*;
 pub use tty::*;
 
@@ -76,16 +79,6 @@ fn fresh(answer: usize) -> Result<Fd> {
         return Err(Errno(MISMATCH));
     }
     Ok(file)
-}
-
-/// Any system call: for the prober, to which every answer is a finding.
-///
-/// # Safety
-/// Every pointer among the arguments is valid for what this call reads or writes through it, or is one that the
-/// kernel refuses to use.
-pub unsafe fn any(number: usize, arguments: [usize; 6]) -> Result<usize> {
-    // SAFETY: the caller vouches for the arguments.
-    check(unsafe { raw(number, arguments) })
 }
 
 /// read(2).

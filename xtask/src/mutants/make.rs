@@ -35,7 +35,7 @@ impl Maker {
     pub(super) fn make(&self, mutant: Option<&Mutant>, blind: bool) -> Result<PathBuf, Failure> {
         let sources = self.folder.join("init");
         let _not_there_the_first_time = fs::remove_dir_all(&sources);
-        for folder in ["pid1", "src", "src/sys"] {
+        for folder in ["pid1", "prober", "src", "src/sys"] {
             copy(&workspace::root().join("crates/init").join(folder), &sources.join(folder))?;
         }
         match mutant.map(|mutant| &mutant.change) {
