@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-const SOURCES: [&str; 31] = [
+const SOURCES: [&str; 32] = [
     "pid1/main.rs",
     "pid1/plan.rs",
     "pid1/steps.rs",
@@ -35,6 +35,7 @@ const SOURCES: [&str; 31] = [
     "src/sys.rs",
     "src/sys/any.rs",
     "src/sys/landlock.rs",
+    "src/sys/mount.rs",
     "src/sys/seccomp.rs",
     "src/sys/tty.rs",
     "src/wire.rs",

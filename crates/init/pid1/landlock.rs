@@ -71,7 +71,7 @@ pub(crate) fn allow_queues(context: &Context, step: &Step) -> Result<(), Fault> 
     let queues = sys::fsmount(filesystem, flags)?;
     landlock::allow(made(context)?, queues, step.a)?;
     let old_root = context.old_root.ok_or(Fault::plain(wire::fault::BAD_PLAN))?;
-    landlock::attach(queues, old_root, c"proc")?;
+    sys::move_mount_at(queues, old_root, c"proc")?;
     sys::close(queues)?;
     Ok(sys::close(filesystem)?)
 }

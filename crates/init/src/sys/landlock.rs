@@ -98,13 +98,6 @@ pub fn restrict_self(ruleset: Fd, flags: u32) -> Result<()> {
     unsafe { call!(nr::SYS_landlock_restrict_self, ruleset.0, flags) }.map(drop)
 }
 
-/// move_mount(2) of a detached tree onto a path below an open folder.
-pub fn attach(tree: Fd, folder: Fd, path: &core::ffi::CStr) -> Result<()> {
-    let flags = abi::MOVE_MOUNT_F_EMPTY_PATH;
-    // SAFETY: both strings are terminated.
-    unsafe { call!(nr::SYS_move_mount, tree.0, c"".as_ptr(), folder.0, path.as_ptr(), flags) }.map(drop)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
