@@ -1,7 +1,7 @@
 //! Landlock (landlock(7)): its three calls, and its rights (include/uapi/linux/landlock.h).
 
 use super::{Fd, Result, check, fresh, raw};
-use crate::abi::{self, nr};
+use crate::abi::nr;
 
 /// Rights on files and folders, one bit each; those after `MAKE_SYMLINK` came with later ABIs.
 pub mod right {
