@@ -41,7 +41,7 @@ fn a_wrong_request_to_run_is_125_and_to_others_2() {
         (&["man", "x"], 2),
         (&["python3", "x.py"], 2),
         (&["doctor", "--bogus"], 2),
-        (&["inspect"], 2),
+        (&["inspect", "--bogus"], 2),
         (&[], 2),
     ] {
         let output = ringfence(words);
