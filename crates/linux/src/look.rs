@@ -249,9 +249,9 @@ fn twice<T>(ask: impl Fn() -> io::Result<T>) -> io::Result<T> {
 /// What an open file is (fstat(2)). It is there and it is ours: an answer that says otherwise is about no path.
 fn opened(file: &File) -> io::Result<Metadata> {
     match file.metadata() {
+        // By its name alone it is no longer the kernel's word that nothing is there.
         Err(e) if is_absent(&e) => {
-            let name = e.raw_os_error().map_or_else(|| e.to_string(), errno::name);
-            Err(io::Error::other(format!("an open file cannot be looked at ({name})")))
+            Err(io::Error::other(e.raw_os_error().map_or_else(|| e.to_string(), errno::name)))
         }
         answer => answer.and_then(typed),
     }

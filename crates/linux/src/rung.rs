@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::identity;
 use crate::layout::{Node, Rank};
 use crate::probe::namespaces;
-use crate::probe::trial::{Call, Named as _, in_child};
+use crate::probe::trial::{Call, Failed, Named as _, in_child};
 use crate::resolve::{Resolved, Source};
 use crate::why::{self, Lack};
 
@@ -88,8 +88,9 @@ impl Host {
         if self.unmapped.is_some() || !self.caller_is_root() || !self.can(&ROOT_NEEDS) {
             return None;
         }
-        let failed = in_child(|| sys::unshare(abi::CLONE_NEWUSER).of(Call::Unshare)).err()?;
-        let number = failed.errno().unwrap_or(libc::EPERM);
+        // Where the trial itself failed, the start has failed for something else.
+        let tried = in_child(|| sys::unshare(abi::CLONE_NEWUSER).of(Call::Unshare));
+        let Err(Failed::At(Call::Unshare, number)) = tried else { return None };
         Some(Descent { rung: Rung::Root, lack: why::namespaces(&["user"], number) })
     }
 
