@@ -70,12 +70,21 @@ pub(super) fn host_has_swap() -> Result<bool, Problem> {
     }
 }
 
-/// Writes a file in one piece: the kernel takes each write for a value of its own.
+/// How often a write that a signal interrupts is made again.
+const WRITES: usize = 16;
+
+/// Writes a file in one piece: the kernel takes each write for a value of its own. A limit of memory is not taken while
+/// a signal is pending, be it one that only stopped this process for a while (`mem_cgroup_resize_max`, mm/memcontrol-v1.c).
 pub(super) fn write_whole(path: &Path, value: &str) -> io::Result<()> {
     let file = look::ours(open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?)?;
-    match rustix::io::write(&file, value.as_bytes())? {
-        length if length == value.len() => Ok(()),
-        _ => Err(errno::error(Errno(fault::MISMATCH))),
+    let mut tries = 0;
+    loop {
+        match rustix::io::write(&file, value.as_bytes()) {
+            Ok(length) if length == value.len() => return Ok(()),
+            Ok(_) => return Err(errno::error(Errno(fault::MISMATCH))),
+            Err(rustix::io::Errno::INTR) if tries < WRITES => tries += 1,
+            Err(e) => return Err(e.into()),
+        }
     }
 }
 
