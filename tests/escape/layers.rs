@@ -173,6 +173,7 @@ fn row_66_every_cover_of_proc_is_there() {
     assert!(!covered("/proc/self"), "control: what is not covered is not");
     for name in [
         "acpi",
+        "asound",
         "bus",
         "fs",
         "interrupts",
@@ -186,6 +187,7 @@ fn row_66_every_cover_of_proc_is_there() {
         "kpagecount",
         "kpageflags",
         "latency_stats",
+        "modules",
         "sched_debug",
         "scsi",
         "slabinfo",
